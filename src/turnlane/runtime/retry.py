@@ -1,0 +1,134 @@
+"""Whether a failed model call is tried again, and when. Pure: no clock, no I/O, no randomness of its own.
+
+Retries live at the model boundary and only there (hazard TL305). A fault is retried when it is transient:
+the connection failed, a read timed out, 408, 409, 429 that is not a quota, 5xx. Everything else would fail
+again in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+FaultKind: TypeAlias = Literal["refused", "overloaded", "transient", "deterministic"]
+"""refused: 429. overloaded: 503, 529. transient: may work the next time. deterministic: will not."""
+
+QUOTA_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "access_terminated"})
+
+BASE_DELAY: Final = 0.25
+MAX_DELAY: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A failed model call, told in terms of HTTP. `status` None: there was no answer."""
+
+    kind: FaultKind
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds, from `Retry-After` or `retry-after-ms`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Try again after `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not try again; `reason` completes the sentence "not tried again because ..."."""
+
+    reason: str
+
+
+def classify(status: int | None, code: str | None, headers: Mapping[str, str]) -> Fault:
+    """The fault that an HTTP answer means. `code` is OpenAI's `error.code`; header names are lower case."""
+    retry_after = parse_retry_after(headers)
+    if status is None or status in (408, 409):
+        return Fault("transient", status, retry_after)
+    if status == 429:
+        if code in QUOTA_CODES:
+            return Fault("deterministic", status)
+        return Fault("refused", status, retry_after)
+    if status in (503, 529):
+        return Fault("overloaded", status, retry_after)
+    if status >= 500:
+        return Fault("transient", status, retry_after)
+    return Fault("deterministic", status)
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` (OpenAI) or `Retry-After` in seconds (RFC 9110, 10.2.3).
+
+    A date, a negative number or nonsense gives None: the computed delay is used then."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        raw = headers.get(name)
+        if raw is None:
+            continue
+        try:
+            seconds = float(raw) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds < 86_400:
+            return seconds
+    return None
+
+
+def decide(
+    fault: Fault,
+    *,
+    attempt: int,
+    max_attempts: int,
+    seconds_left: float | None,
+    budget_left: bool,
+    jitter: float,
+) -> Again | GiveUp:
+    """What to do after attempt number `attempt` (from 1) failed.
+
+    Args:
+        seconds_left: until the turn's deadline; None without a deadline.
+        budget_left: whether the provider's retry budget has a retry left.
+        jitter: a random number from 0 to 1 (full jitter for computed delays, up to a tenth on top of a
+            `Retry-After`, which is never shortened).
+    """
+    if fault.kind == "deterministic":
+        return GiveUp("the same call would fail in the same way")
+    if attempt >= max_attempts:
+        return GiveUp(f"it was tried {attempt} times")
+    # A provider that refuses says when to come back; waiting for it is not a storm, so it is free.
+    if not budget_left and fault.kind != "refused":
+        return GiveUp("the provider's retry budget is used up: too many of its calls fail")
+    if fault.retry_after is not None:
+        delay = fault.retry_after * (1 + 0.1 * jitter)
+    else:
+        delay = min(MAX_DELAY, BASE_DELAY * 2 ** (attempt - 1)) * (0.5 + 0.5 * jitter)
+    if seconds_left is not None and delay >= seconds_left:
+        return GiveUp(
+            f"the provider asks for {delay:.1f} s and the turn's deadline is in {seconds_left:.1f} s"
+        )
+    return Again(delay)
+
+
+@dataclass
+class RetryBudget:
+    """At most `ratio` retries per call, over what a provider was asked lately, plus a small reserve.
+
+    When a provider is down, every call fails: without a budget each is sent `max_attempts` times and the
+    load multiplies just when the provider can least take it.
+    """
+
+    ratio: float = 0.2
+    reserve: float = 10.0
+    tokens: float = 10.0
+
+    def called(self) -> None:
+        self.tokens = min(self.reserve, self.tokens + self.ratio)
+
+    def left(self) -> bool:
+        return self.tokens >= 1.0
+
+    def spend(self) -> None:
+        self.tokens -= 1.0
