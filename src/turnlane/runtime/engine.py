@@ -66,9 +66,7 @@ class QueueFull(Refused):
     """The whole queue is at its bound. `retry_after` is in seconds."""
 
     def __init__(self, bound: int, retry_after: float) -> None:
-        super().__init__(
-            f"the queue holds {bound} turns, which is its bound; try again in {retry_after:.0f} s"
-        )
+        super().__init__(f"the queue holds {bound} turns, which is its bound; try again in {retry_after:.0f} s")
         self.retry_after = retry_after
 
 
@@ -101,9 +99,7 @@ class IdempotencyMismatch(Refused):
     """The idempotency key was used before with another request."""
 
     def __init__(self, turn: str) -> None:
-        super().__init__(
-            f"this Idempotency-Key was used before with another body (turn {turn}); use a new key"
-        )
+        super().__init__(f"this Idempotency-Key was used before with another body (turn {turn}); use a new key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,9 +266,7 @@ class Engine(ABC):
         """The conversation, or None."""
 
     @abstractmethod
-    async def update_conversation(
-        self, conversation_id: str, metadata: Mapping[str, str]
-    ) -> Conversation | None:
+    async def update_conversation(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation | None:
         """Replace the metadata."""
 
     @abstractmethod

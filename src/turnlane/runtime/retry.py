@@ -106,9 +106,7 @@ def decide(
     else:
         delay = min(MAX_DELAY, BASE_DELAY * 2 ** (attempt - 1)) * (0.5 + 0.5 * jitter)
     if seconds_left is not None and delay >= seconds_left:
-        return GiveUp(
-            f"the provider asks for {delay:.1f} s and the turn's deadline is in {seconds_left:.1f} s"
-        )
+        return GiveUp(f"the provider asks for {delay:.1f} s and the turn's deadline is in {seconds_left:.1f} s")
     return Again(delay)
 
 

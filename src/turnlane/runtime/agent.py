@@ -1,0 +1,252 @@
+"""The seam to agent frameworks: one run of one attempt, and what an adapter must do with it.
+
+An adapter knows one framework. It takes the fresh agent that a factory made, puts the model boundary and
+the tool guard in place, loads the state, runs the input, and hands back the new state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from turnlane.runtime.conversation import (
+    EVENTS_PER_ATTEMPT,
+    Claim,
+    Failure,
+    JsonObject,
+    SavedState,
+    TurnEvent,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from turnlane.runtime.model import ModelBoundary
+
+StopReason: TypeAlias = Literal["cancelled", "deadline", "lost", "shutdown"]
+
+
+class TurnStopped(Exception):
+    """The turn was cancelled, ran out of time, or lost its ownership.
+
+    An ordinary exception on purpose: frameworks handle `CancelledError` badly inside their own tasks
+    (hazards TL404, TL503), but stop cleanly on an error.
+    """
+
+    def __init__(self, reason: StopReason) -> None:
+        super().__init__(f"the turn was stopped: {reason}")
+        self.reason = reason
+
+
+class StateMismatch(Exception):
+    """The saved state does not belong to this agent. It is left alone.
+
+    `load_state` of a framework may accept anything without a word, so kind and version are compared first.
+    """
+
+
+class ReentrantRun(Exception):
+    """A tool or agent called back into its own conversation or a run that is under way (hazard TL402)."""
+
+
+class SharedObject(Exception):
+    """A factory returned an object that an earlier turn already used. `hazard` says which kind of sharing."""
+
+    def __init__(self, message: str, hazard: str) -> None:
+        super().__init__(message)
+        self.hazard = hazard
+
+
+class ToolError(Exception):
+    """Raise it in a tool to tell the model something a user may read.
+
+    The text of every other exception stays in the log (hazard TL405).
+    """
+
+
+class StopSignal:
+    """Ends a run: set once, with a reason. Callbacks run on the loop, at once when it is already set."""
+
+    def __init__(self) -> None:
+        self.reason: StopReason | None = None
+        self._callbacks: dict[int, Callable[[], Any]] = {}
+        self._next = 0
+
+    def __bool__(self) -> bool:
+        return self.reason is not None
+
+    def set(self, reason: StopReason) -> None:
+        if self.reason is not None:
+            return
+        self.reason = reason
+        callbacks = list(self._callbacks.values())
+        self._callbacks.clear()
+        for callback in callbacks:
+            callback()
+
+    def on_set(self, callback: Callable[[], Any]) -> Callable[[], None]:
+        """Call `callback` when the signal is set; returns a function that takes it back."""
+        if self.reason is not None:
+            callback()
+            return lambda: None
+        self._next += 1
+        number = self._next
+        self._callbacks[number] = callback
+        return lambda: self._callbacks.pop(number, None) and None
+
+    def check(self) -> None:
+        """Raises TurnStopped when the signal is set."""
+        if self.reason is not None:
+            raise TurnStopped(self.reason)
+
+
+@dataclass
+class Run:
+    """One attempt of a turn, while it runs. The only object that agents, tools and the boundary share.
+
+    `publish` shows an event to readers. `note_failure` keeps the first error with its agent and tool,
+    because frameworks turn exceptions into text on the way up.
+    """
+
+    claim: Claim
+    agent: str
+    publish: Callable[[TurnEvent], None]
+    boundary: ModelBoundary
+    deadline: float | None = None
+    """On the clock of `time.monotonic`, in seconds."""
+    tool_timeout: float | None = None
+    model_timeout: float | None = None
+    max_model_calls: int = 100
+    log_content: bool = False
+    stop: StopSignal = field(default_factory=StopSignal)
+    usage: Usage = field(default_factory=Usage)
+    failure: Failure | None = None
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    """The tasks that agents of this run live in, cancelled when the run is stopped and does not end."""
+    _seq: int = -1
+
+    def __post_init__(self) -> None:
+        self._seq = (self.claim.attempt - 1) * EVENTS_PER_ATTEMPT - 1
+
+    def emit(self, kind: str, **data: Any) -> None:
+        """Show an event of one of `EVENT_KINDS`, unless the run was stopped: late work is not shown."""
+        if self.stop:
+            return
+        self.publish(self.number(kind, data))
+
+    def number(self, kind: str, data: JsonObject) -> TurnEvent:
+        self._seq += 1
+        return TurnEvent(seq=self._seq, kind=kind, at=time.time(), data=data)
+
+    def note_failure(self, failure: Failure) -> None:
+        """Keep the first error; later ones are its consequences."""
+        if self.failure is None:
+            self.failure = failure
+
+    def seconds_left(self) -> float | None:
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def add_usage(self, usage: Usage) -> None:
+        self.usage = self.usage.plus(usage)
+
+    def new_item(self) -> str:
+        """An id for an output item: unguessable since the turn's id is, and stable to read in logs."""
+        self._items += 1
+        return f"{self.claim.turn.id.partition('_')[2]}{self.claim.attempt:02x}{self._items:04x}"
+
+    _items: int = 0
+
+
+current_run: ContextVar[Run | None] = ContextVar("turnlane_run", default=None)
+current_agent: ContextVar[str | None] = ContextVar("turnlane_agent", default=None)
+current_tool: ContextVar[str | None] = ContextVar("turnlane_tool", default=None)
+
+
+class ActiveRuns:
+    """The runs of this process, by conversation; lets the intake see that a request comes out of a run."""
+
+    def __init__(self) -> None:
+        self._by_conversation: dict[str, Run] = {}
+
+    def add(self, run: Run) -> None:
+        self._by_conversation[run.claim.turn.conversation] = run
+
+    def remove(self, run: Run) -> None:
+        if self._by_conversation.get(run.claim.turn.conversation) is run:
+            del self._by_conversation[run.claim.turn.conversation]
+
+    def of(self, conversation: str) -> Run | None:
+        return self._by_conversation.get(conversation)
+
+    def __len__(self) -> int:
+        return len(self._by_conversation)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run came to."""
+
+    output: Sequence[JsonObject]
+    """Output items in the neutral shape (see `docs/reference/events.md`)."""
+    incomplete: str | None = None
+
+
+class Prepared(Protocol):
+    """A fresh agent or team with boundary and guards in place, for one run only."""
+
+    @property
+    def kind(self) -> str:
+        """What the state belongs to: the class and the names inside, such as `RoundRobinGroupChat(a, b)`."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version of the state's format."""
+        ...
+
+    async def load(self, state: SavedState) -> None:
+        """Raises StateMismatch; the agent is then not usable."""
+        ...
+
+    async def run(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> Answer:
+        """Run `input` (after `items`, which the agent has not seen) to the end, emitting events."""
+        ...
+
+    async def save(self) -> SavedState: ...
+
+    async def discard(self) -> None:
+        """Close what the factory made for this run only. Never raises; safe to call at any time."""
+        ...
+
+
+class Adapter(Protocol):
+    """What knows one framework."""
+
+    @property
+    def framework(self) -> str: ...
+
+    def accepts(self, built: object) -> bool:
+        """Whether `built`, returned by a factory, is an agent or team of this framework."""
+        ...
+
+    def prepare(self, built: object, run: Run) -> Prepared:
+        """Put boundary and guards in place.
+
+        Raises:
+            SharedObject: an earlier run already used `built` or a part of it.
+        """
+        ...
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """Tell an exception of the framework or its clients as a failure; None: not one of mine."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is shared by the process (the HTTP client)."""
+        ...
+
+
+Resources: TypeAlias = Mapping[str, Any]

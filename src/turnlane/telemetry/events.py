@@ -1,0 +1,79 @@
+"""One stream of operational events. Rooms emit; sinks (logs, Prometheus, OpenTelemetry) listen.
+
+No room knows which sinks there are, and no sink is needed: without one, `emit` costs a few hundred
+nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias
+
+Sink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
+
+EVENTS: Final[Mapping[str, str]] = {
+    "server.started": "the server answers: address, agents, data, keys",
+    "server.draining": "no new turns are accepted; running ones have `grace` seconds",
+    "server.stopped": "the server ended: released (turns that run again at the next start)",
+    "request.ended": "an HTTP request was answered: method, path, status, seconds",
+    "turn.accepted": "a turn is durable: turn, conversation, agent, queued",
+    "turn.refused": "a turn was not accepted: reason, conversation, agent",
+    "turn.started": "an attempt began: turn, conversation, attempt, agent, waited",
+    "turn.ended": "a turn ended: turn, conversation, attempt, agent, status, seconds, tokens, model_calls",
+    "turn.failed": "the first error of a turn: type, message, agent, tool, hazard, stack",
+    "turn.released": "a turn was given back to the queue: turn, attempt",
+    "turn.dropped": "a late result was refused, another attempt owns the turn: turn, attempt",
+    "turn.leftover": "something of a stopped turn still runs and was let go: what",
+    "model.call": "a model call ended: provider, model, agent, tokens, seconds, retries, finish_reason, outcome",
+    "model.retry": "a model call is tried again: provider, model, agent, tries, delay, status, reason",
+    "model.limit": "a provider's limit changed: provider, concurrency, rate, paused",
+    "tool.call": "a tool call ended: tool, agent, seconds, outcome (ok, error, timeout, cancelled)",
+    "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
+    "loop.blocked": "the event loop stood still: seconds, stack (hazard TL108)",
+    "loop.lag": "how late the loop was, sampled: seconds",
+    "engine.trouble": "the store can't be written; turns wait: reason",
+}
+"""Every event, with its fields. The reference page of events is made from this table."""
+
+_sinks: list[Sink] = []
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("turnlane_telemetry_fields", default={})  # noqa: B039 - never mutated
+
+
+def emit(name: str, **fields: Any) -> None:
+    """Tell every sink. Fields bound by `bound` are added; a sink that raises does not hurt the caller."""
+    if not _sinks:
+        return
+    merged = {**_bound.get(), **fields}
+    for sink in _sinks:
+        try:
+            sink(name, merged)
+        except Exception:  # noqa: S112 - telemetry must never break a turn, and has nowhere else to complain
+            continue
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Add fields (request id, conversation, turn, ...) to everything emitted inside, also in child tasks."""
+    token = _bound.set({**_bound.get(), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def bound_fields() -> Mapping[str, Any]:
+    """The fields bound here and now."""
+    return _bound.get()
+
+
+def add_sink(sink: Sink) -> Callable[[], None]:
+    """Add a sink; returns a function that takes it away again."""
+    _sinks.append(sink)
+
+    def remove() -> None:
+        if sink in _sinks:
+            _sinks.remove(sink)
+
+    return remove
