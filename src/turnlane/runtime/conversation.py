@@ -77,7 +77,9 @@ class Failure:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return _from_known_fields(cls, data)
+        # A newer version may have written fields that this one does not know: left out, not fatal.
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: v for k, v in data.items() if k in known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +271,3 @@ class Lane:
     running: str | None
     queued: int
     oldest_at: float
-
-
-def _from_known_fields(cls: type[Any], data: Mapping[str, Any]) -> Any:
-    # A newer version may have written fields that this one does not know: they are left out, not fatal.
-    known = {f.name for f in fields(cls)}
-    return cls(**{k: v for k, v in data.items() if k in known})

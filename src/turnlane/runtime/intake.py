@@ -104,7 +104,7 @@ def is_own_socket(peer: tuple[str, int]) -> bool:
     if not (host.startswith("127.") or host == "::1"):
         return False
     wanted = f":{port:04X}"
-    inodes = set()
+    inodes: set[str] = set()
     for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
