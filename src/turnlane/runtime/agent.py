@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -124,12 +125,47 @@ class Run:
     stop: StopSignal = field(default_factory=StopSignal)
     usage: Usage = field(default_factory=Usage)
     failure: Failure | None = None
-    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    """The tasks that agents of this run live in, cancelled when the run is stopped and does not end."""
+    incomplete: str | None = None
+    """Set when the model cut a text of this run short: `max_output_tokens` or `content_filter` (TL307)."""
     _seq: int = -1
+    _items: int = 0
+    _tasks: dict[asyncio.Task[Any], int] = field(default_factory=dict)
+    _cancelled: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._seq = (self.claim.attempt - 1) * EVENTS_PER_ATTEMPT - 1
+        self.stop.on_set(self._cancel_tasks)
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Ends what is awaited inside when the run is stopped, and raises TurnStopped instead of CancelledError.
+
+        The waiting task is cancelled and the cancellation is taken back (`Task.uncancel`): this needs no
+        task of its own for each call and each piece of a stream, and frameworks see an ordinary error
+        (hazards TL404, TL503).
+        """
+        self.stop.check()
+        task = asyncio.current_task()
+        assert task is not None, "a run lives on the event loop"
+        self._tasks[task] = self._tasks.get(task, 0) + 1
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.stop.reason is None:
+                raise
+            if task in self._cancelled:
+                self._cancelled.discard(task)
+                task.uncancel()
+            raise TurnStopped(self.stop.reason) from None
+        finally:
+            self._tasks[task] -= 1
+            if not self._tasks[task]:
+                del self._tasks[task]
+
+    def _cancel_tasks(self) -> None:
+        for task in list(self._tasks):
+            self._cancelled.add(task)
+            task.cancel()
 
     def emit(self, kind: str, **data: Any) -> None:
         """Show an event of one of `EVENT_KINDS`, unless the run was stopped: late work is not shown."""
@@ -156,8 +192,6 @@ class Run:
         """An id for an output item: unguessable since the turn's id is, and stable to read in logs."""
         self._items += 1
         return f"{self.claim.turn.id.partition('_')[2]}{self.claim.attempt:02x}{self._items:04x}"
-
-    _items: int = 0
 
 
 current_run: ContextVar[Run | None] = ContextVar("turnlane_run", default=None)

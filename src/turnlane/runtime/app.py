@@ -121,7 +121,7 @@ class App:
                 f"{type(factory).__name__} is not a factory. An agent object would be shared by all users "
                 "(hazard TL201): write a function that makes and returns a fresh one."
             )
-        chosen: str = name or getattr(factory, "__name__", "")
+        chosen = str(name or getattr(factory, "__name__", ""))
         if not _NAME.fullmatch(chosen):
             raise AppError(
                 f"{chosen!r} can't be an agent's name: use letters, digits, '_', '-', '.', at most 64 of them"
