@@ -125,6 +125,26 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
 }
 """Every event kind, with its data. `turnlane` keeps the reference page of events equal to this table."""
 
+INPUT_ITEMS: Final[Mapping[str, str]] = {
+    "message": "id, role (user, assistant, system or developer), content: a list of parts, each one of "
+    "{type: input_text, text}, {type: input_image, image_url, detail} and, of an assistant, "
+    "{type: output_text, text}",
+    "function_call_output": "id, call_id, output (text): a human's answer to the `input.required` with that call",
+}
+"""The items of `NewTurn.input`, `NewTurn.items` and of a conversation, by their `type`: OpenAI's input items,
+in one normal form. Every item has an `id`, under which `Engine.delete_item` finds it."""
+
+OUTPUT_ITEMS: Final[Mapping[str, str]] = {
+    "message": "the data of the event `message`",
+    "reasoning": "the data of the event `reasoning`",
+    "tool": "the data of `tool.call` and `tool.result` in one: item, agent, call, name, arguments, output, error; "
+    "output and error are null when the tool never came back",
+    "input.required": "the data of the event `input.required`",
+}
+"""The items of `Turn.output`, by their `type`, in the order in which they first appeared in the events: so
+what a stream shows and what is read later are the same. An item that began with deltas is closed by its
+`message` or `reasoning`, unless the attempt ends before."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
@@ -169,7 +189,7 @@ class Entry:
 class NewTurn:
     """A message that asks to be accepted.
 
-    `input` is a list of input items (see `turnlane.runtime.intake`), already validated. `fingerprint`
+    `input` is a list of input items (see `INPUT_ITEMS`), already validated. `fingerprint`
     is a digest of the request, so that an idempotency key used again with another body is refused.
     """
 
@@ -204,7 +224,7 @@ class Turn:
     attempt: int
     input: Sequence[JsonObject]
     output: Sequence[JsonObject] = ()
-    """Output items in the neutral shape of the events `message`, `reasoning`, `tool` and `input.required`."""
+    """Output items in the neutral shape, see `OUTPUT_ITEMS`."""
     usage: Usage = Usage()
     failure: Failure | None = None
     incomplete: str | None = None
