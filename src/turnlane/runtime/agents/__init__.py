@@ -1,0 +1,1 @@
+"""Adapters: one package per framework. Only the CLI picks one."""

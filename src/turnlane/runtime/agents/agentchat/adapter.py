@@ -1,0 +1,318 @@
+"""Runs agents and teams of autogen-agentchat 0.7: fresh for each turn, guarded, and thrown away after it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.base import ChatAgent, TaskResult, Team
+from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
+from autogen_agentchat.teams import Swarm
+from autogen_core import CancellationToken
+
+from turnlane.runtime.agent import (
+    Answer,
+    ReentrantRun,
+    Run,
+    SharedObject,
+    StateMismatch,
+    TurnStopped,
+    current_tool,
+)
+from turnlane.runtime.agents import openai_client
+from turnlane.runtime.agents.agentchat.ledger import Ledger
+from turnlane.runtime.agents.agentchat.messages import (
+    InputNotSupported,
+    Transcript,
+    answer_text,
+    to_messages,
+    to_model_context,
+)
+from turnlane.runtime.agents.agentchat.model_client import BoundaryClient
+from turnlane.runtime.agents.agentchat.tools import GuardedWorkbench
+from turnlane.runtime.agents.agentchat.wiring import (
+    Memory,
+    Parts,
+    find_parts,
+    put_in_place,
+    refuse_shared,
+    watch_agent,
+    watch_team,
+)
+from turnlane.runtime.conversation import Failure, JsonObject, SavedState
+from turnlane.telemetry.redact import redact
+
+STATE_FORMAT: Final = "agentchat/1"
+
+
+class _HumanAsked(Exception):
+    """Ends the run at the place where a human is asked."""
+
+
+class AgentchatAdapter:
+    """The adapter for `autogen_agentchat` agents and teams.
+
+    From its making on, every `AsyncOpenAI` client shares one HTTP client (see `openai_client.install`).
+    """
+
+    framework = "autogen-agentchat"
+
+    def __init__(self) -> None:
+        openai_client.install()
+        # Found and reported by the model boundary, as errors instead of warnings.
+        warnings.filterwarnings("ignore", message="No text content or tool calls", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
+        self._memory = Memory()
+
+    def accepts(self, built: object) -> bool:
+        return isinstance(built, ChatAgent | Team)
+
+    def prepare(self, built: object, run: Run) -> PreparedAgent:
+        """See `turnlane.runtime.agent.Adapter.prepare`."""
+        assert isinstance(built, ChatAgent | Team)
+        parts = find_parts(built)
+        refuse_shared(built, parts, self._memory)
+        return PreparedAgent(built, parts, run, self._memory)
+
+    def failure(self, error: BaseException) -> Failure | None:
+        """See `turnlane.runtime.agent.Adapter.failure`."""
+        if isinstance(error, StateMismatch):
+            return Failure(type="StateMismatch", message=str(error), kind="state", code="state_mismatch")
+        if isinstance(error, SharedObject):
+            return Failure(
+                type="SharedObject", message=str(error), kind="agent", code="shared_object", hazard=error.hazard
+            )
+        if isinstance(error, ReentrantRun):
+            return Failure(
+                type="ReentrantRun", message=str(error), kind="agent", code="reentrant_run", hazard="TL402"
+            )
+        if isinstance(error, StateNotJson):
+            return Failure(type="StateNotJson", message=str(error), kind="state", code="state_not_json")
+        if isinstance(error, InputNotSupported):
+            return Failure(type="InputNotSupported", message=str(error), kind="agent", code="input_not_supported")
+        return None
+
+    async def close(self) -> None:
+        await openai_client.close()
+
+
+class PreparedAgent:
+    """One agent or team, wired for one run."""
+
+    version = STATE_FORMAT
+
+    def __init__(self, built: ChatAgent | Team, parts: Parts, run: Run, memory: Memory) -> None:
+        self.kind = kind_of(built)
+        self._built = built
+        self._parts = parts
+        self._run = run
+        self._memory = memory
+        self._ledger: Ledger | None = Ledger() if parts.humans else None
+        self._state_before: Any = None
+        self._pending: JsonObject | None = None
+        """A turn that asked a human and waits for the answer."""
+        self._handoff: JsonObject | None = None
+        """The last turn handed over to somebody outside; Swarm wants its answer as a handoff."""
+        self._asked: tuple[str, str] | None = None
+        self._question: JsonObject | None = None
+        self._token = CancellationToken()
+        humans = {human.name for human in parts.humans}
+        self._transcript = Transcript(run, is_team=isinstance(built, Team), is_user=humans.__contains__)
+
+    async def load(self, state: SavedState) -> None:
+        """See `turnlane.runtime.agent.Prepared.load`."""
+        if state.version != self.version or state.kind != self.kind:
+            raise StateMismatch(
+                f"the conversation's saved state is of {state.kind} ({state.version}), this agent is {self.kind} "
+                f"({self.version}); the state was left as it is. Serve the earlier version of the agent under "
+                "its name, or start a new conversation."
+            )
+        self._state_before = state.data["agent"]
+        self._pending = state.data.get("pending")
+        self._handoff = state.data.get("handoff")
+        if self._state_before is not None:
+            await self._built.load_state(self._state_before)
+
+    async def run(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> Answer:
+        """See `turnlane.runtime.agent.Prepared.run`."""
+        if self._pending is not None and self._ledger is not None:
+            self._ledger = Ledger.from_json(self._pending["ledger"], answer_text(input))
+            self._transcript.muted = True
+            input, items = self._pending["input"], self._pending["items"]
+        self._wire()
+        messages = await self._messages(input, items)
+        self._transcript.expect_echo(messages)
+        self._run.stop.on_set(self._token.cancel)
+        try:
+            await self._consume(messages)
+        except Exception:
+            if self._asked is None:
+                raise
+            agent, prompt = self._asked
+            assert self._ledger is not None
+            self._transcript.muted = False
+            self._transcript.ask_human(agent=agent, prompt=prompt, reason="user_proxy")
+            self._question = {
+                "input": list(input),
+                "items": list(items),
+                "ledger": self._ledger.to_json(),
+            }
+        else:
+            self._note_handoff()
+        return Answer(self._transcript.finish(), self._run.incomplete)
+
+    async def save(self) -> SavedState:
+        """See `turnlane.runtime.agent.Prepared.save`."""
+        if self._question is not None:
+            data = {"agent": self._state_before, "pending": self._question}
+        else:
+            data = {"agent": dict(await self._built.save_state()), "handoff": self._handoff}
+        try:
+            json.dumps(data)
+        except (TypeError, ValueError) as error:
+            raise StateNotJson(
+                f"the state of {self.kind} is not JSON ({error}): `save_state` of your agent class must return "
+                "plain dicts, lists, strings and numbers"
+            ) from error
+        return SavedState(self.kind, self.version, data)
+
+    async def discard(self) -> None:
+        """Close clients and workbenches that only this run used."""
+        closers = [
+            *(client.close for client in self._parts.clients if not self._kept(client)),
+            *(bench.stop for bench in self._parts.workbenches if not self._kept(bench)),
+        ]
+        for close in closers:
+            try:
+                await close()
+            except Exception:  # noqa: S112 - it is being thrown away; its complaints help nobody
+                continue
+
+    def _kept(self, thing: object) -> bool:
+        return self._memory.is_process_wide(thing) or _costs_nothing_to_drop(thing)
+
+    async def _consume(self, messages: list[BaseChatMessage]) -> None:
+        with self._run.stoppable():
+            async for message in self._built.run_stream(task=messages, cancellation_token=self._token):
+                if not isinstance(message, TaskResult):
+                    self._transcript.add(message)
+        self._run.stop.check()
+
+    def _wire(self) -> None:
+        run, ledger, transcript = self._run, self._ledger, self._transcript
+        put_in_place(
+            self._parts,
+            lambda client: BoundaryClient(client, run, ledger, transcript.note_cut),
+            lambda bench: GuardedWorkbench(bench, run, ledger, transcript.add, transcript.note_tool_error),
+        )
+        for agent in self._parts.agents:
+            watch_agent(agent, run, self._note_error)
+        for team in self._parts.teams:
+            watch_team(team)
+        for human in self._parts.humans:
+            human.input_func = self._input_of(human.name)
+            human._is_async = True
+
+    def _input_of(self, name: str) -> Any:
+        async def ask(prompt: str, cancellation_token: CancellationToken | None = None) -> str:
+            assert self._ledger is not None
+            answer = self._ledger.human_answer()
+            if answer is not None:
+                self._transcript.muted = self._ledger.replaying
+                return answer
+            self._asked = (name, prompt)
+            raise _HumanAsked
+
+        return ask
+
+    async def _messages(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> list[BaseChatMessage]:
+        if self._handoff is not None and _is_swarm(self._built):
+            # Swarm finds the next speaker by the last handoff; plain text fails.
+            return [
+                HandoffMessage(
+                    content=answer_text(input), source=self._handoff["target"], target=self._handoff["source"]
+                )
+            ]
+        earlier = [*items, *(item for item in input if _is_background(item))]
+        now = [item for item in input if not _is_background(item)]
+        if isinstance(self._built, AssistantAgent):
+            for llm_message in to_model_context(earlier):
+                await self._built.model_context.add_message(llm_message)
+            return to_messages(now)
+        return to_messages([*earlier, *now])
+
+    def _note_handoff(self) -> None:
+        last = self._transcript.last_message
+        if not isinstance(last, HandoffMessage) or last.target in {agent.name for agent in self._parts.agents}:
+            return
+        self._handoff = {"source": last.source, "target": last.target}
+        self._transcript.ask_human(agent=last.source, prompt=last.content, reason="handoff")
+
+    def _note_error(self, error: Exception, agent: str) -> None:
+        if self._asked is not None or isinstance(error, TurnStopped):
+            return
+        self._run.note_failure(describe_error(error, agent))
+
+
+class StateNotJson(Exception):
+    """A user's agent class saves a state that can't be kept."""
+
+
+def describe_error(error: BaseException, agent: str | None) -> Failure:
+    """An exception of a user's agent, or of the framework, as users and operators see it."""
+    stack = "".join(traceback.format_exception(error))
+    if isinstance(error, ReentrantRun):
+        return Failure(
+            type="ReentrantRun",
+            message=str(error),
+            kind="agent",
+            code="reentrant_run",
+            hazard="TL402",
+            agent=agent,
+            tool=current_tool.get(),
+            stack=stack,
+        )
+    return Failure(
+        type=type(error).__name__,
+        message=redact(str(error)) or type(error).__name__,
+        kind="agent",
+        code="agent_error",
+        agent=agent,
+        tool=current_tool.get(),
+        stack=stack,
+    )
+
+
+def kind_of(built: ChatAgent | Team) -> str:
+    """The class and, for teams, the participants: what a saved state belongs to."""
+    name = f"{type(built).__module__.partition('.')[0]}.{type(built).__qualname__}"
+    participants = getattr(built, "_participants", None)
+    if not isinstance(built, Team) or not participants:
+        return name
+    inside = ", ".join(
+        f"{participant.name}: {kind_of(participant)}" if isinstance(participant, Team) else participant.name
+        for participant in participants
+    )
+    return f"{name}({inside})"
+
+
+def framework_version() -> str:
+    return importlib.metadata.version("autogen-agentchat")
+
+
+def _is_swarm(built: ChatAgent | Team) -> bool:
+    return isinstance(built, Swarm)
+
+
+def _is_background(item: JsonObject) -> bool:
+    return item.get("role") in ("system", "developer", "assistant")
+
+
+def _costs_nothing_to_drop(thing: object) -> bool:
+    inner = getattr(getattr(thing, "_client", None), "_client", None)
+    return isinstance(inner, openai_client.SharedHttpClient)

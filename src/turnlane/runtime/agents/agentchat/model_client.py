@@ -1,0 +1,237 @@
+"""A model client that sends every call through the model boundary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+
+from turnlane.runtime.agent import Run, current_agent
+from turnlane.runtime.agents import openai_client
+from turnlane.runtime.agents.agentchat.ledger import Ledger
+from turnlane.runtime.conversation import Failure
+from turnlane.runtime.model import Inspected
+from turnlane.runtime.retry import Fault
+
+try:
+    from autogen_ext.models.openai import BaseOpenAIChatCompletionClient
+except ImportError:  # autogen-ext without its openai extra: other clients work all the same
+
+    class BaseOpenAIChatCompletionClient:  # type: ignore[no-redef]
+        pass
+
+
+_CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class BoundaryClient(ChatCompletionClient):
+    """Stands in front of the client that the user's factory made, for one run.
+
+    `on_cut` is told of texts that the model cut short: text and reason.
+    """
+
+    component_type = "model"
+
+    def __init__(
+        self,
+        inner: ChatCompletionClient,
+        run: Run,
+        ledger: Ledger | None,
+        on_cut: Callable[[str, str], None],
+    ) -> None:
+        self.inner = inner
+        self._run = run
+        self._ledger = ledger
+        self._on_cut = on_cut
+        self.is_openai = isinstance(inner, BaseOpenAIChatCompletionClient)
+        self.provider = _provider_of(inner)
+        self.model = _model_of(inner)
+
+    async def create(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> CreateResult:
+        asked, kept = self._look_up(messages, tools)
+        if kept is not None:
+            return kept
+
+        async def send() -> CreateResult:
+            try:
+                return await self.inner.create(
+                    messages,
+                    tools=tools,
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args,
+                    cancellation_token=cancellation_token,
+                )
+            except Exception as error:
+                if self.is_openai:
+                    raise openai_client.malformed(error) from error
+                raise
+
+        result = await self._run.boundary.call(self._run, self, send)
+        self._answered(asked, result)
+        return result
+
+    async def create_stream(
+        self,
+        messages: Sequence[LLMMessage],
+        *,
+        tools: Sequence[Tool | ToolSchema] = [],
+        tool_choice: Tool | Literal["auto", "required", "none"] = "auto",
+        json_output: bool | type[BaseModel] | None = None,
+        extra_create_args: Mapping[str, Any] = {},
+        cancellation_token: CancellationToken | None = None,
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        asked, kept = self._look_up(messages, tools)
+        if kept is not None:
+            yield kept
+            return
+
+        async def send() -> AsyncGenerator[str | CreateResult, None]:
+            watch = openai_client.StreamWatch()
+            openai_client.stream_watch.set(watch)
+            more: dict[str, Any] = {}
+            if self.is_openai and "stream_options" not in self._create_args(extra_create_args):
+                more["include_usage"] = True  # without it, OpenAI's streams count no tokens
+            try:
+                async for piece in self.inner.create_stream(
+                    messages,
+                    tools=tools,
+                    tool_choice=tool_choice,
+                    json_output=json_output,
+                    extra_create_args=extra_create_args,
+                    cancellation_token=cancellation_token,
+                    **more,
+                ):
+                    if isinstance(piece, CreateResult):
+                        self._check_end(piece, watch)
+                    yield piece
+            except Exception as error:
+                if self.is_openai:
+                    raise openai_client.malformed(error) from error
+                raise
+            finally:
+                openai_client.stream_watch.set(None)
+
+        async for piece in self._run.boundary.stream(self._run, self, send):
+            if isinstance(piece, CreateResult):
+                self._answered(asked, piece)
+            yield piece
+
+    # --- what the boundary asks (turnlane.runtime.model.Client) ---
+
+    def fault(self, error: Exception) -> Fault:
+        return openai_client.fault(error)
+
+    def failure(self, error: Exception, fault: Fault) -> Failure:
+        agent = current_agent.get() or self._run.agent
+        return openai_client.failure(error, fault, agent=agent, provider=self.provider)
+
+    def inspect(self, result: CreateResult) -> Inspected:
+        problem: Exception | None = None
+        if isinstance(result.content, str):
+            if not result.content.strip() and result.finish_reason not in _CUT_SHORT:
+                problem = openai_client.AnswerEmpty(f"{self.provider} ({self.model}) answered nothing")
+        elif result.finish_reason in _CUT_SHORT:
+            problem = openai_client.ToolCallCut(
+                f"{self.provider} ({self.model}) ended inside a tool call: {result.finish_reason}"
+            )
+        return Inspected(
+            input_tokens=result.usage.prompt_tokens,
+            output_tokens=result.usage.completion_tokens,
+            finish_reason=result.finish_reason,
+            problem=problem,
+        )
+
+    def _check_end(self, result: CreateResult, watch: openai_client.StreamWatch) -> None:
+        # Some providers send the usage together with the finish reason, which AutoGen then reports as
+        # "unknown"; so three signs are needed before a stream counts as cut.
+        counted = result.usage.completion_tokens > 0
+        if self.is_openai and result.finish_reason == "unknown" and not watch.done and not counted:
+            raise openai_client.AnswerCut(f"the stream of {self.provider} ({self.model}) ended before its end")
+
+    def _look_up(
+        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]
+    ) -> tuple[str, CreateResult | None]:
+        """The digest of a question and, if an earlier turn got it, its answer."""
+        if self._ledger is None:
+            return "", None
+        asked = _fingerprint(messages, tools)
+        kept = self._ledger.model_answer(asked)
+        return asked, None if kept is None else CreateResult.model_validate(kept)
+
+    def _answered(self, asked: str, result: CreateResult) -> None:
+        if self._ledger is not None:
+            self._ledger.keep_model_answer(asked, result.model_dump(mode="json"))
+        reason = _CUT_SHORT.get(result.finish_reason)
+        if reason is not None and isinstance(result.content, str):
+            self._run.incomplete = reason
+            self._on_cut(result.content, reason)
+
+    def _create_args(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**getattr(self.inner, "_create_args", {}), **extra}
+
+    # --- the rest is the inner client's ---
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def actual_usage(self) -> RequestUsage:
+        return self.inner.actual_usage()
+
+    def total_usage(self) -> RequestUsage:
+        return self.inner.total_usage()
+
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        return self.inner.count_tokens(messages, tools=tools)
+
+    def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
+        return self.inner.remaining_tokens(messages, tools=tools)
+
+    @property
+    def capabilities(self) -> Any:
+        return self.inner.model_info
+
+    @property
+    def model_info(self) -> ModelInfo:
+        return self.inner.model_info
+
+    def dump_component(self) -> Any:
+        return self.inner.dump_component()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def _provider_of(client: ChatCompletionClient) -> str:
+    base_url = getattr(getattr(client, "_client", None), "base_url", None)
+    host = urlsplit(str(base_url)).netloc if base_url is not None else ""
+    return host.rpartition("@")[2] or type(client).__name__
+
+
+def _model_of(client: ChatCompletionClient) -> str:
+    args = getattr(client, "_create_args", None)
+    return str(args.get("model", "")) if isinstance(args, Mapping) else type(client).__name__
+
+
+def _fingerprint(messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> str:
+    """A digest of what the model is asked. Two calls with the same digest may share an answer."""
+    asked = [message.model_dump(mode="json", exclude={"id", "created_at"}) for message in messages]
+    names = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]
+    text = json.dumps([asked, names], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

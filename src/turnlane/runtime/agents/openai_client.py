@@ -1,0 +1,265 @@
+"""Everything Turnlane knows of the `openai` package and its HTTP library (httpx, or httpx2 from 3.x on).
+
+Every `AsyncOpenAI` that is made while Turnlane serves gets one HTTP client per process and loop, and no
+retries of its own: a client of its own costs 34 ms of CPU for its TLS context and, dropped without
+`close()`, breaks other requests (hazard TL302); its own retries multiply with those of the model boundary
+(TL305).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import json
+import os
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import openai
+
+from turnlane.runtime.conversation import Failure
+from turnlane.runtime.retry import Fault, classify
+from turnlane.telemetry.redact import redact
+
+_library_name = next(
+    base.__module__.partition(".")[0]
+    for base in openai.DefaultAsyncHttpxClient.__mro__
+    if base.__module__.startswith("httpx")
+)
+httpx: Any = importlib.import_module(_library_name)
+"""The HTTP library of the installed openai package: `httpx` (1.x, 2.x) or `httpx2` (3.x)."""
+
+
+class AnswerCut(Exception):
+    """A stream ended before its end: no finish reason, no `[DONE]` (hazard TL307)."""
+
+
+class AnswerEmpty(Exception):
+    """The model answered nothing: no text and no tool call (hazard TL307)."""
+
+
+class ToolCallCut(Exception):
+    """The answer ended inside a tool call; its arguments are not whole (hazard TL307)."""
+
+
+class StreamWatch:
+    """Whether the stream of the current model call was seen to end with `[DONE]`."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done = False
+
+
+stream_watch: ContextVar[StreamWatch | None] = ContextVar("turnlane_stream_watch", default=None)
+
+
+class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
+    """Hands every request to the connection pool of this process and loop, made at the first request.
+
+    So a client may be made at import, before a fork, or before there is a loop, without harm (TL301).
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+
+    async def handle_async_request(self, request: Any) -> Any:
+        response = await self._pool().handle_async_request(request)
+        watch = stream_watch.get()
+        if watch is not None and "text/event-stream" in response.headers.get("content-type", ""):
+            response.stream = _WatchedStream(response.stream, watch)
+        return response
+
+    def _pool(self) -> Any:
+        if self._pid != os.getpid():
+            # The parent's connections are the parent's: forgotten, not closed.
+            self._pid = os.getpid()
+            self._pools = weakref.WeakKeyDictionary()
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = self._pools[loop] = _new_pool()
+        return pool
+
+    async def close_pool(self) -> None:
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    async def aclose(self) -> None:
+        """Nothing: borrowers don't close what everybody uses. See `close_pool`."""
+
+
+class _WatchedStream(httpx.AsyncByteStream):  # type: ignore[misc]
+    def __init__(self, inner: Any, watch: StreamWatch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        tail = b""
+        async for data in self._inner:
+            tail = (tail + data)[-32:]
+            if b"[DONE]" in tail:
+                self._watch.done = True
+            yield data
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _new_pool() -> Any:
+    limits = httpx.Limits(max_connections=2000, max_keepalive_connections=200, keepalive_expiry=30.0)
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return httpx.AsyncHTTPTransport(limits=limits)
+    return _ProxiedPool(limits)
+
+
+class _ProxiedPool:
+    """With proxies in the environment, routing is left to a whole client of the library."""
+
+    def __init__(self, limits: Any) -> None:
+        self._client = httpx.AsyncClient(limits=limits, follow_redirects=False)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        return await self._client.send(request, stream=True)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+class SharedHttpClient(openai.DefaultAsyncHttpxClient):  # type: ignore[misc, valid-type, unused-ignore]
+    """The one HTTP client. `aclose` by a borrower does nothing."""
+
+    def __init__(self, transport: _ProcessTransport) -> None:
+        super().__init__(transport=transport)
+
+    async def aclose(self) -> None:
+        """Nothing; see `_ProcessTransport.aclose`."""
+
+
+_transport = _ProcessTransport()
+_shared: SharedHttpClient | None = None
+_original_init: Callable[..., None] | None = None
+
+
+def shared_http_client() -> SharedHttpClient:
+    """The HTTP client of this process, for agents' own use too."""
+    global _shared
+    if _shared is None:
+        _shared = SharedHttpClient(_transport)
+    return _shared
+
+
+def install() -> None:
+    """Make every new `AsyncOpenAI` (and Azure's) use the shared HTTP client and no retries. Idempotent.
+
+    Only the public parameters `http_client` and `max_retries` are set, and an `http_client` of the user's
+    own is kept.
+    """
+    global _original_init
+    if _original_init is not None:
+        return
+    original = _original_init = openai.AsyncOpenAI.__init__
+
+    @functools.wraps(original)
+    def with_shared_client(self: Any, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("http_client") is None:
+            kwargs["http_client"] = shared_http_client()
+        kwargs["max_retries"] = 0
+        original(self, *args, **kwargs)
+
+    openai.AsyncOpenAI.__init__ = with_shared_client  # type: ignore[method-assign]
+
+
+def uninstall() -> None:
+    """Undo `install`; clients made meanwhile keep the shared HTTP client."""
+    global _original_init
+    if _original_init is not None:
+        openai.AsyncOpenAI.__init__ = _original_init  # type: ignore[method-assign]
+        _original_init = None
+
+
+async def close() -> None:
+    """Close the connections of this loop."""
+    await _transport.close_pool()
+
+
+def fault(error: Exception) -> Fault:
+    """What an error of the openai package, or of its HTTP library below a stream, means for a retry."""
+    if isinstance(error, openai.APIStatusError):
+        headers = {name.lower(): value for name, value in error.response.headers.items()}
+        return classify(error.status_code, _code(error), headers)
+    if isinstance(error, openai.APIResponseValidationError):
+        return Fault("transient")
+    if isinstance(error, openai.APIError):  # connection, time-out, or an error inside a stream
+        return classify(None, _code(error), {})
+    transient = (TimeoutError, json.JSONDecodeError, AnswerCut, AnswerEmpty, httpx.TransportError, _Malformed)
+    return Fault("transient" if isinstance(error, transient) else "deterministic")
+
+
+def failure(error: Exception, fault: Fault, *, agent: str | None, provider: str) -> Failure:
+    """The same error as users and operators see it. Its text is the provider's, with secrets taken out."""
+    code, hazard, text = _describe(error, provider)
+    return Failure(
+        type=type(error).__name__.lstrip("_"),
+        message=text,
+        kind="provider",
+        code=code,
+        hazard=hazard,
+        agent=agent,
+        retryable=fault.kind != "deterministic",
+    )
+
+
+class _Malformed(Exception):
+    """The provider's answer is not what its API promises (HTML, JSON of another shape)."""
+
+
+def malformed(error: Exception) -> Exception:
+    """The error to raise when a framework stumbled over an answer of the wrong shape."""
+    shape_errors = (AttributeError, TypeError, IndexError, KeyError)
+    if isinstance(error, shape_errors):
+        return _Malformed(f"the answer is not a chat completion ({type(error).__name__}: {error})")
+    return error
+
+
+def _describe(error: Exception, provider: str) -> tuple[str, str | None, str]:
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
+        return "provider_timeout", "TL306", f"{provider} did not answer in time"
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__ or error
+        return "provider_unreachable", None, redact(f"{provider} can't be reached: {cause}")
+    if isinstance(error, openai.APIStatusError):
+        hazard = "TL303" if error.status_code == 429 else None
+        code = _code(error) or {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(error.status_code)
+        text = f"{provider} answered {error.status_code}: {_provider_text(error)}"
+        return code or "provider_error", hazard, redact(text)
+    if isinstance(error, AnswerCut | AnswerEmpty | ToolCallCut):
+        return f"answer_{'empty' if isinstance(error, AnswerEmpty) else 'cut'}", "TL307", str(error)
+    if isinstance(error, httpx.TransportError):
+        return "answer_cut", "TL307", redact(f"the connection to {provider} broke during the answer: {error}")
+    if isinstance(error, json.JSONDecodeError | openai.APIResponseValidationError | _Malformed):
+        return "answer_malformed", "TL307", redact(f"{provider} sent something that is no answer: {error}")
+    return "provider_error", None, redact(f"{provider}: {error}")
+
+
+def _provider_text(error: openai.APIStatusError) -> str:
+    body = error.body
+    if isinstance(body, dict) and isinstance(body.get("message"), str):
+        return str(body["message"])
+    text = error.response.text.strip()
+    if text.startswith("<"):
+        return "an HTML page instead of JSON"
+    return text[:300]
+
+
+def _code(error: openai.APIError) -> str | None:
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        return code
+    kind = getattr(error, "type", None)
+    return kind if kind == "insufficient_quota" else None
