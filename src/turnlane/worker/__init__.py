@@ -1,0 +1,1 @@
+"""Runs turns: one task an attempt, fresh agents, one loop a process."""
