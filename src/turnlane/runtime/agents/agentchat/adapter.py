@@ -251,6 +251,7 @@ class PreparedAgent:
         if not isinstance(last, HandoffMessage) or last.target in {agent.name for agent in self._parts.agents}:
             return
         self._handoff = {"source": last.source, "target": last.target}
+        self._transcript.say(last)
         self._transcript.ask_human(agent=last.source, prompt=last.content, reason="handoff")
 
     def _note_error(self, error: Exception, agent: str) -> None:

@@ -172,6 +172,10 @@ class Transcript:
         self._emit("input.required", item=item["id"], call=call, agent=agent, prompt=prompt, reason=reason)
         return call
 
+    def say(self, handoff: HandoffMessage) -> None:
+        """Show the text of a handoff to the outside as a message, for clients that only read messages."""
+        self._message(handoff.id, handoff.source, handoff.content, None, phase="final_answer")
+
     def finish(self) -> list[JsonObject]:
         """The output items; of the messages, the last is the final answer and the others are commentary."""
         messages = [item for item in self.output if item["type"] == "message"]

@@ -1,0 +1,74 @@
+# Everything needs only Python 3.11+, make and a package registry. uv is used where it exists.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+HOST   ?= 127.0.0.1
+PORT   ?= 8080
+# Half the machine's tests may run at once; most of them wait for servers of their own.
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test smoke lint types imports docs check faults bench wheel clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## set up .venv with Turnlane and everything the tests need
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Turnlane needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@if command -v uv >/dev/null 2>&1; then \
+	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python --editable '.[agentchat]' --group dev; \
+	else \
+	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[agentchat]' --group dev; \
+	fi
+	@touch $@
+
+serve: install ## serve examples/support.py on 127.0.0.1:8080 (real provider with OPENAI_API_KEY, else practice)
+	@if [ -n "$$OPENAI_API_KEY" ]; then practice=; else practice=--practice; fi; \
+	  exec $(BIN)/turnlane serve examples/support.py --host $(HOST) --port $(PORT) $$practice
+
+test: install ## run the whole suite
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+lint: install ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install ## strict types
+	$(BIN)/mypy
+
+imports: install ## import direction
+	$(BIN)/lint-imports
+
+docs: install ## generated pages are current
+	$(BIN)/python docs/generate.py --check
+
+check: lint types imports docs ## everything but the tests
+
+faults: install ## kill real servers under load: the long form
+	$(BIN)/python -m tests.faults.long --kills 50 --turns 5000
+
+bench: install ## the budgets of the design as ratios, in one run
+	$(BIN)/python benchmarks/budgets.py --json benchmarks/results/latest.json
+
+wheel: install ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+
+smoke: wheel ## the smoke part of the suite against the built wheel, in an environment of its own
+	rm -rf .venvs/wheel
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --python $(PYTHON) .venvs/wheel && \
+	  uv pip install --quiet --python .venvs/wheel/bin/python "$$(ls -t dist/turnlane-*.whl | head -n 1)[agentchat]" pytest; \
+	else \
+	  $(PYTHON) -m venv .venvs/wheel && \
+	  .venvs/wheel/bin/python -m pip install --quiet "$$(ls -t dist/turnlane-*.whl | head -n 1)[agentchat]" pytest; \
+	fi
+	.venvs/wheel/bin/python -m pytest -m smoke -p no:cacheprovider
+
+clean: ## remove what was built
+	rm -rf $(VENV) .venvs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
