@@ -10,8 +10,8 @@ from typing import Any
 from .faults import Fault
 from .mistake import ScriptError
 
-Latency = float | tuple[float, float]
-"""Seconds before the first byte: fixed, or a range that is drawn from with the script's seed."""
+Latency = float | Sequence[float]
+"""Seconds before the first byte: fixed, or a range (a pair) that is drawn from with the script's seed."""
 
 FINISH_REASONS = ("stop", "length", "content_filter", "tool_calls")
 
@@ -26,6 +26,12 @@ class ToolCall:
 
     tool: str
     args: Mapping[str, Any] | str = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tool, str) or not self.tool:
+            raise ScriptError(f"'tool' must be a tool's name, not {self.tool!r}")
+        if not isinstance(self.args, str | Mapping):
+            raise ScriptError(f"'args' must be a mapping or text, not {self.args!r}")
 
     def arguments(self) -> str:
         """The arguments as the wire carries them: JSON text."""

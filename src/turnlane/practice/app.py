@@ -129,7 +129,10 @@ class PracticeApp:
 
     def _latency(self, latency: Latency | None) -> float:
         seconds = self.script.latency if latency is None else latency
-        return self._random.uniform(*seconds) if isinstance(seconds, tuple | list) else seconds
+        if isinstance(seconds, int | float):
+            return seconds
+        low, high = seconds
+        return self._random.uniform(low, high)
 
     def _fault_of(self, answer: Answer) -> Fault | None:
         return answer.fault if answer.fault is not None and self.faults.due(answer.fault) else None

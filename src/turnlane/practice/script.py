@@ -54,6 +54,7 @@ class Script:
         name: str = "script",
     ) -> None:
         self.rules = tuple(rules)
+        _check_texts(fallback, models, seed)
         check_latency(latency)
         check_pace(tokens_per_second)
         self.latency: Latency = latency
@@ -106,6 +107,17 @@ class Script:
         if isinstance(said, Fault):
             return Answer(text=self.fallback, fault=said)
         raise ScriptError(f"answer(request) must return an Answer, a Fault, text or None, not {said!r}")
+
+
+def _check_texts(fallback: object, models: object, seed: object) -> None:
+    if not isinstance(fallback, str):
+        raise ScriptError(f"'fallback' must be text, not {fallback!r}")
+    if models is not None and not (
+        isinstance(models, list | tuple) and models and all(isinstance(m, str) for m in models)
+    ):
+        raise ScriptError(f"'models' must be a list of names, not {models!r}")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ScriptError(f"'seed' must be a whole number, not {seed!r}")
 
 
 ScriptLike = Script | Sequence[Rule] | AnswerFunction
