@@ -184,6 +184,19 @@ async def test_a_failing_script_says_so_and_is_no_server_error(openai_client):
     assert refused.value.code == "practice_script_error"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [lambda: 7, lambda: Answer(text=7), lambda: Answer(tool_calls=[ToolCall("look_up", {"x": object()})])],
+    ids=["type", "text", "arguments"],
+)
+async def test_what_is_no_answer_is_the_scripts_mistake_too(raw_client, said):
+    async with PracticeProvider(lambda request: said()) as provider:
+        answer = await raw_client.post(
+            f"{provider.base_url}/chat/completions", json={"model": "m", "messages": HELLO}
+        )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "practice_script_error")
+
+
 async def test_many_at_once_on_one_provider():
     async with PracticeProvider([Rule(when="(?P<n>\\d+)", say="{n}", latency=0.05)]) as provider:
         url = f"{provider.base_url}/chat/completions"

@@ -184,7 +184,7 @@ async def test_fault_of_a_rule_meets_only_that_rule(raw_client):
 
 
 async def test_fault_from_a_function(raw_client):
-    for said in (Fault("html"), Answer(fault=Fault("html"))):
+    for said in (Fault("html"), Answer(fault="html")):
         async with PracticeProvider(lambda request, said=said: said) as provider:
             assert (await post(raw_client, provider)).status_code == 502
 

@@ -213,6 +213,13 @@ def test_in_thread_serves_code_that_is_not_async():
         httpx2.get(address)
 
 
+@pytest.mark.anyio
+async def test_in_thread_beside_a_running_loop():
+    with PracticeProvider.in_thread(OK) as provider:  # a blocking client in async code: what TL108 is about
+        assert httpx2.post(f"{provider.base_url}/chat/completions", json=BODY).status_code == 200
+        await provider.wait_for(1)
+
+
 def test_in_thread_says_why_it_cannot_start():
     with PracticeProvider.in_thread(OK) as provider:
         second = PracticeProvider.in_thread(OK, port=provider.port)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .faults import Fault
+from .faults import Fault, FaultKind, as_fault
 from .mistake import ScriptError
 
 Latency = float | Sequence[float]
@@ -58,13 +58,18 @@ class Answer:
     latency: Latency | None = None
     tokens_per_second: float | None = None
     finish_reason: str | None = None
-    fault: Fault | None = None
+    fault: Fault | FaultKind | None = None
 
     def __post_init__(self) -> None:
+        for name in ("text", "reasoning"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ScriptError(f"'{name}' of an answer must be text, not {getattr(self, name)!r}")
         if self.finish_reason is not None and self.finish_reason not in FINISH_REASONS:
             raise ScriptError(f"'finish_reason' must be one of {', '.join(FINISH_REASONS)}")
         check_latency(self.latency)
         check_pace(self.tokens_per_second)
+        if self.fault is not None:
+            object.__setattr__(self, "fault", as_fault(self.fault))
 
 
 def check_latency(latency: object) -> None:

@@ -135,7 +135,9 @@ class PracticeApp:
         return self._random.uniform(low, high)
 
     def _fault_of(self, answer: Answer) -> Fault | None:
-        return answer.fault if answer.fault is not None and self.faults.due(answer.fault) else None
+        fault = answer.fault
+        assert not isinstance(fault, str)  # Answer has made a Fault of it
+        return fault if fault is not None and self.faults.due(fault) else None
 
     async def _send(
         self,

@@ -6,10 +6,10 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from .app import PracticeApp
 from .faults import FaultBoard
@@ -92,12 +92,19 @@ class PracticeProvider:
     ) -> Iterator[PracticeProvider]:
         """A provider with a loop of its own in a thread, for code that is not async or blocks its loop."""
         provider = cls(script, host=host, port=port, keep_requests=keep_requests)
-        with _loop_in_thread() as run:
-            run(provider.start())
+        started: Future[Callable[[], object]] = Future()
+        thread = threading.Thread(
+            target=_run_in_thread, args=(provider, started), name="practice provider", daemon=True
+        )
+        thread.start()
+        try:
+            stop = started.result()
             try:
                 yield provider
             finally:
-                run(provider.stop())
+                stop()
+        finally:
+            thread.join()
 
     @property
     def port(self) -> int:
@@ -109,7 +116,8 @@ class PracticeProvider:
     @property
     def origin(self) -> str:
         """Its address without a path."""
-        return f"http://{self._host}:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -228,17 +236,23 @@ def _loaded(script: ScriptSource) -> Script:
     return load_script(script) if isinstance(script, str | Path) else as_script(script)
 
 
-@contextmanager
-def _loop_in_thread() -> Iterator[Callable[[Coroutine[Any, Any, None]], None]]:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        loop = runner.get_loop()
-        thread = threading.Thread(target=loop.run_forever, name="practice provider", daemon=True)
-        thread.start()
+def _run_in_thread(provider: PracticeProvider, started: Future[Callable[[], object]]) -> None:
+    """A thread's whole life; `started` gets a function that ends it, or the error that kept it from starting."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
         try:
-            yield lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+            await provider.start()
+        except Exception as error:
+            started.set_exception(error)
+            return
+        started.set_result(lambda: loop.call_soon_threadsafe(stop.set))
+        await stop.wait()
+        await provider.stop()
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

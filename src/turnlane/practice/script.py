@@ -81,7 +81,10 @@ class Script:
             said = self._answer(request)
             if isinstance(said, Awaitable):
                 said = await said
-            return self._as_answer(said)
+            answer = self._as_answer(said)
+            for call in answer.tool_calls:
+                call.arguments()  # what is no JSON is the script's mistake, so it shall be found here
+            return answer
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise Refusal(
