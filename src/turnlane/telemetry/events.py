@@ -18,6 +18,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "server.draining": "no new turns are accepted; running ones have `grace` seconds",
     "server.stopped": "the server ended: released (turns that run again at the next start)",
     "request.ended": "an HTTP request was answered: method, path, status, seconds",
+    "request.failed": "a bug of ours broke an HTTP request: method, path, type, message, stack",
     "turn.accepted": "a turn is durable: turn, conversation, agent, queued",
     "turn.refused": "a turn was not accepted: reason, conversation, agent",
     "turn.started": "an attempt began: turn, conversation, attempt, agent, waited",
