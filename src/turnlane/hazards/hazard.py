@@ -126,9 +126,7 @@ def read_page(code: str, name: str, text: str) -> Hazard:
         bad=_code_blocks(sections["Wrong"]),
         good=_code_blocks(sections["Right"]),
         related=tuple(
-            line[2:].split()[0].rstrip(":")
-            for line in sections["Related"].splitlines()
-            if line.startswith("- ")
+            line[2:].split()[0].rstrip(":") for line in sections["Related"].splitlines() if line.startswith("- ")
         ),
     )
 
@@ -145,9 +143,7 @@ def _fields(code: str, front: str) -> dict[str, str]:
     pairs = [line.partition(": ") for line in front.splitlines()]
     fields = {key: value.strip() for key, _, value in pairs}
     if tuple(fields) != FIELDS or not all(fields.values()):
-        raise MalformedPage(
-            f"{code}: the front matter must be {', '.join(FIELDS)}; it is {', '.join(fields)}"
-        )
+        raise MalformedPage(f"{code}: the front matter must be {', '.join(FIELDS)}; it is {', '.join(fields)}")
     if fields["silent"] not in {"yes", "no"}:
         raise MalformedPage(f"{code}: silent must be yes or no, not {fields['silent']!r}")
     return fields
@@ -165,9 +161,7 @@ def _sections(code: str, body: str) -> dict[str, str]:
             lines.append(line)
     sections = {title: "\n".join(lines).strip() for title, lines in found.items()}
     if tuple(sections) != SECTIONS or not all(sections.values()):
-        raise MalformedPage(
-            f"{code}: the sections must be {', '.join(SECTIONS)}; they are {', '.join(sections)}"
-        )
+        raise MalformedPage(f"{code}: the sections must be {', '.join(SECTIONS)}; they are {', '.join(sections)}")
     return sections
 
 
