@@ -9,6 +9,8 @@ import httpx2
 import pytest
 
 from turnlane.practice import Answer, PracticeProvider, Rule, Script, ToolCall
+from turnlane.practice.app import PracticeApp
+from turnlane.practice.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
 
@@ -211,3 +213,12 @@ async def test_many_at_once_on_one_provider():
         assert texts == [str(n) for n in range(50)]
         assert 1 < provider.peak_running <= 50
         assert provider.running == 0
+
+
+def test_ranges_of_latency_are_drawn_from_the_seed():
+    def drawn(seed: int) -> list[float]:
+        app = PracticeApp(Script(seed=seed), Recorder())
+        return [app._latency((1, 2)) for _ in range(5)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert all(1 <= seconds <= 2 for seconds in drawn(1))
