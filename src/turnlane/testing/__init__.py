@@ -1,0 +1,1 @@
+"""What users test their own agents with: the same tools that test Turnlane."""
