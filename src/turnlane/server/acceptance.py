@@ -1,0 +1,139 @@
+"""From a checked request to an accepted turn: which conversation, which input, and who else is there."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn, Turn, WhenBusy, new_id
+from turnlane.runtime.engine import Accepted
+from turnlane.server.call import Call
+from turnlane.server.input_items import with_ids_of_turn, with_new_ids
+from turnlane.server.problem import conflict, invalid
+from turnlane.server.request_shapes import TurnlaneOptions
+
+LOOK_BACK: Final = 20
+"""How many of a conversation's last turns are searched for a repeated Idempotency-Key."""
+
+MAX_IDEMPOTENCY_KEY: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request wants, in the same words for responses and chat completions."""
+
+    agent: str
+    input: Sequence[JsonObject]
+    history: Sequence[JsonObject] = ()
+    conversation: str | None = None
+    """The conversation to go on with; None makes a new one."""
+    previous: str | None = None
+    """The response that must be the latest of the conversation."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    turnlane: TurnlaneOptions | None = None
+
+
+async def accept(call: Call, wish: Wish) -> Accepted:
+    """Accept a turn for the caller; durable on return.
+
+    Raises:
+        Problem: 400, 404, 409; nothing was stored.
+        EngineError, ReentrantRun: what the intake refuses.
+    """
+    key = _idempotency_key(call)
+    conversation = await _conversation(call, wish, key)
+    await _check_answers(call, wish, conversation, key)
+    turn_id, now = new_id("resp"), time.time()
+    created = None
+    if conversation is None:
+        created = Conversation(id=new_id("conv"), key=call.caller.owner, created_at=now)
+    new = NewTurn(
+        id=turn_id,
+        conversation=created.id if created is not None else (conversation or ""),
+        agent=wish.agent,
+        input=with_ids_of_turn(wish.input, turn_id),
+        key=call.caller.owner,
+        metadata=wish.metadata,
+        options=wish.options,
+        request_id=call.request_id,
+        idempotency_key=key,
+        fingerprint=await _fingerprint(call) if key is not None else None,
+        when_busy=_when_busy(call, wish),
+        create_conversation=created,
+        items=with_new_ids(wish.history),
+        created_at=now,
+    )
+    return await call.server.intake.submit(new, peer=call.peer)
+
+
+def _when_busy(call: Call, wish: Wish) -> WhenBusy:
+    if wish.turnlane is not None and wish.turnlane.when_busy is not None:
+        return wish.turnlane.when_busy
+    return call.server.intake.agent(wish.agent).settings.when_busy
+
+
+def _idempotency_key(call: Call) -> str | None:
+    key = call.header(b"idempotency-key")
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise invalid(
+            f"Idempotency-Key must have 1 to {MAX_IDEMPOTENCY_KEY} printable characters", param="Idempotency-Key"
+        )
+    return key
+
+
+async def _fingerprint(call: Call) -> str:
+    digest = hashlib.sha256(call.scope["path"].encode())
+    digest.update(await call.raw_body())
+    return digest.hexdigest()
+
+
+async def _conversation(call: Call, wish: Wish, key: str | None) -> str | None:
+    """The conversation to go on with, or None for a new one."""
+    if wish.previous is None:
+        if wish.conversation is not None:
+            await call.own_conversation(wish.conversation)
+        return wish.conversation
+    previous = await call.own_turn(wish.previous)
+    latest = await call.engine.turns(conversation=previous.conversation, limit=LOOK_BACK)
+    if latest[0].id != previous.id and not _repeated(latest, key):
+        raise conflict(
+            f"{previous.id} is not the latest response of its conversation ({latest[0].id} is), and a "
+            "conversation can't be branched: agents keep one state per conversation. Go on from the latest "
+            "response, or start a new conversation.",
+            code="not_latest_response",
+            param="previous_response_id",
+        )
+    return previous.conversation
+
+
+async def _check_answers(call: Call, wish: Wish, conversation: str | None, key: str | None) -> None:
+    """An answer to `request_user_input` must answer the question the conversation's last turn ended with."""
+    answered = [item["call_id"] for item in wish.input if item["type"] == "function_call_output"]
+    if not answered:
+        return
+    latest = await call.engine.turns(conversation=conversation, limit=LOOK_BACK) if conversation else []
+    if _repeated(latest, key):
+        return
+    asked = {
+        item["call"]
+        for turn in latest[:1]
+        for item in turn.output
+        if turn.ended and item["type"] == "input.required"
+    }
+    for call_id in answered:
+        if call_id not in asked:
+            raise invalid(
+                f"no question with call_id {call_id!r} waits for an answer in this conversation; "
+                f"{'waiting: ' + ', '.join(sorted(asked)) if asked else 'none waits at all'}",
+                param="input",
+                code="unknown_call_id",
+            )
+
+
+def _repeated(latest: Sequence[Turn], key: str | None) -> bool:
+    """Whether this is a request sent again: the engine then finds its turn, whatever came after."""
+    return key is not None and any(turn.idempotency_key == key for turn in latest)

@@ -1,0 +1,60 @@
+"""The HTTP server as one ASGI app."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from turnlane.runtime.intake import Intake
+from turnlane.server.call import Server
+from turnlane.server.gate import Gate
+from turnlane.server.keys import ApiKeys
+from turnlane.server.operation import Operation, Resource
+from turnlane.server.problem import Problem
+from turnlane.server.routes import models, operations, responses
+from turnlane.server.settings import Readiness, ServerSettings
+
+ALL_OPERATIONS: Sequence[Operation] = (
+    *responses.OPERATIONS,
+    *models.OPERATIONS,
+    *operations.OPERATIONS,
+)
+
+
+def create_app(
+    intake: Intake,
+    *,
+    keys: ApiKeys | None,
+    settings: ServerSettings,
+    ready: Callable[[], Readiness],
+    metrics: Callable[[], tuple[bytes, str]] | None,
+) -> ASGIApp:
+    """The server over an open engine.
+
+    Args:
+        intake: accepts turns; its engine must be open while requests come.
+        keys: None: everybody who reaches the address may call (see `keys.check_binding`).
+        ready: asked by `/readyz`.
+        metrics: the body and content type of `/metrics`; None: 404.
+    """
+    server = Server(intake, keys, settings, ready, metrics)
+    router = Router(routes_of(server), redirect_slashes=False, default=_unknown)
+    return Gate(router, server)
+
+
+def routes_of(server: Server) -> list[Route]:
+    """One route per path."""
+    by_path: dict[str, list[Operation]] = defaultdict(list)
+    for operation in ALL_OPERATIONS:
+        by_path[operation.path].append(operation)
+    return [Route(path, Resource(server, path, of_path)) for path, of_path in by_path.items()]
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    path = scope["path"]
+    raise Problem(
+        404, f"there is nothing at {path[:200]!r}; GET /openapi.json lists what there is", code="not_found"
+    )

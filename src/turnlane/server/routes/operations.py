@@ -1,0 +1,172 @@
+"""Our own routes for operators: health, metrics, lanes and turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from turnlane.runtime.conversation import JsonObject, NewTurn, Turn, new_id
+from turnlane.server.answer import Answer, Bytes, as_json
+from turnlane.server.answer_shapes import LanesShape, StatusShape, TurnList, TurnShape
+from turnlane.server.call import Call
+from turnlane.server.input_items import with_ids_of_turn
+from turnlane.server.operation import Operation
+from turnlane.server.problem import Problem, conflict, not_found
+from turnlane.server.request_shapes import LanesQuery, TurnsQuery
+from turnlane.server.validation import is_identifier
+
+
+async def healthz(call: Call) -> Answer:
+    return as_json({"status": "ok"})
+
+
+async def readyz(call: Call) -> Answer:
+    readiness = call.server.ready()
+    reason = "the server is stopping" if call.server.intake.draining else readiness.reason
+    if readiness.ready and not call.server.intake.draining:
+        return as_json({"status": "ready"})
+    raise Problem(503, reason or "not ready", type="server_error", code="not_ready", headers={"Retry-After": "5"})
+
+
+async def metrics(call: Call) -> Answer:
+    if call.server.metrics is None:
+        raise Problem(404, "metrics are switched off", code="not_found")
+    body, content_type = call.server.metrics()
+    return Bytes(body, content_type)
+
+
+async def lanes(call: Call) -> Answer:
+    query = call.query(LanesQuery)
+    key = None if call.caller.admin else call.caller.owner
+    found = await call.engine.lanes(key=key, limit=query.limit)
+    stats = asdict(await call.engine.stats()) if call.caller.admin else None
+    return as_json({"lanes": [asdict(lane) for lane in found], "stats": stats})
+
+
+async def list_turns(call: Call) -> Answer:
+    query = call.query(TurnsQuery)
+    if query.before is not None:
+        await _operated(call, query.before)
+    found = await call.engine.turns(
+        key=None if call.caller.admin else call.caller.owner,
+        conversation=query.conversation,
+        status=query.status,
+        limit=query.limit + 1,
+        before=query.before,
+    )
+    shown = [turn_json(turn, stack=False) for turn in found[: query.limit]]
+    return as_json({"turns": shown, "has_more": len(found) > query.limit})
+
+
+async def show_turn(call: Call) -> Answer:
+    turn = await _operated(call, call.path("turn_id"))
+    events = [event.to_json() async for event in call.engine.events(turn.id, follow=False)]
+    superseded = await call.engine.superseded_events(turn.id)
+    whole = {
+        **turn_json(turn, stack=call.caller.admin),
+        "events": events,
+        "superseded_events": [event.to_json() for event in superseded],
+    }
+    return as_json(whole)
+
+
+async def cancel_turn(call: Call) -> Answer:
+    turn = await _operated(call, call.path("turn_id"))
+    cancelled = await call.engine.cancel(turn.id)
+    if cancelled is None:
+        raise not_found("turn", turn.id)
+    return as_json(turn_json(cancelled, stack=call.caller.admin))
+
+
+async def rerun_turn(call: Call) -> Answer:
+    turn = await _operated(call, call.path("turn_id"))
+    if not turn.ended:
+        raise conflict(f"turn {turn.id} has not ended; wait for it or cancel it", code="turn_not_ended")
+    turn_id = new_id("resp")
+    again = NewTurn(
+        id=turn_id,
+        conversation=turn.conversation,
+        agent=turn.agent,
+        input=with_ids_of_turn(turn.input, turn_id),
+        key=turn.key,
+        metadata=turn.metadata,
+        options={"background": True, "rerun_of": turn.id},
+        request_id=call.request_id,
+        created_at=time.time(),
+    )
+    accepted = await call.server.intake.submit(again, peer=call.peer)
+    return as_json(turn_json(accepted.turn, stack=call.caller.admin))
+
+
+def turn_json(turn: Turn, *, stack: bool) -> JsonObject:
+    """The turn in our own words; the stack of its failure only for those who may read logs."""
+    shown = asdict(turn)
+    if turn.failure is not None:
+        shown["failure"] = {k: v for k, v in turn.failure.to_json().items() if stack or k != "stack"}
+    return shown
+
+
+async def _operated(call: Call, turn_id: str) -> Turn:
+    turn = await call.engine.turn(turn_id) if is_identifier(turn_id) else None
+    if turn is None or not call.caller.may_operate(turn.key):
+        raise not_found("turn", turn_id)
+    return turn
+
+
+OPERATIONS: Final[Sequence[Operation]] = (
+    Operation("GET", "/healthz", healthz, "The process lives.", StatusShape, open=True),
+    Operation(
+        "GET",
+        "/readyz",
+        readyz,
+        "New turns can be accepted; 503 with the reason if not.",
+        StatusShape,
+        errors=(503,),
+        open=True,
+    ),
+    Operation("GET", "/metrics", metrics, "Prometheus metrics.", "text/plain", errors=(404,)),
+    Operation(
+        "GET",
+        "/lanes",
+        lanes,
+        "Conversations with turns that have not ended.",
+        LanesShape,
+        query=LanesQuery,
+        errors=(503,),
+    ),
+    Operation(
+        "GET",
+        "/turns",
+        list_turns,
+        "Turns, the newest first.",
+        TurnList,
+        query=TurnsQuery,
+        errors=(404, 503),
+    ),
+    Operation(
+        "GET",
+        "/turns/{turn_id}",
+        show_turn,
+        "Everything about a turn, with its events; the stack of a failure for admin keys only.",
+        TurnShape,
+        errors=(404, 503),
+    ),
+    Operation(
+        "POST",
+        "/turns/{turn_id}/cancel",
+        cancel_turn,
+        "End a turn in bounded time.",
+        TurnShape,
+        errors=(404, 503),
+    ),
+    Operation(
+        "POST",
+        "/turns/{turn_id}/rerun",
+        rerun_turn,
+        "A new turn with the same input, at the end of the lane. 409 unless the turn has ended.",
+        TurnShape,
+        errors=(404, 409, 429, 503),
+    ),
+)

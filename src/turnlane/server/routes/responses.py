@@ -1,0 +1,192 @@
+"""`/v1/responses`: create, retrieve, stream again, cancel, and read the input."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Final, cast
+
+from turnlane.runtime.conversation import JsonObject, Turn
+from turnlane.runtime.engine import EngineError, EngineUnavailable
+from turnlane.server import input_items
+from turnlane.server.acceptance import Wish, accept
+from turnlane.server.answer import Answer, EventStream, as_json, frame
+from turnlane.server.answer_shapes import ItemList, ResponseShape
+from turnlane.server.call import Call
+from turnlane.server.item_list import page
+from turnlane.server.operation import Operation
+from turnlane.server.parameters import check_response_parameters
+from turnlane.server.problem import bug, invalid, not_found, of_exception, of_turn
+from turnlane.server.request_shapes import ConversationReference, ListQuery, ResponseCreate, ResponseQuery
+from turnlane.server.response_events import ResponseEvents
+from turnlane.server.response_object import response_object
+from turnlane.server.unexpected import report
+
+
+async def create_response(call: Call) -> Answer:
+    request = await call.body(ResponseCreate)
+    check_response_parameters(request)
+    accepted = await accept(call, _wish(request))
+    turn = accepted.turn
+    if request.stream:
+        return stream_of(call, turn, after=-1)
+    if request.background:
+        return as_json(response_object(turn))
+    ended = await wait_for(call, turn)
+    if ended.status in ("failed", "cancelled"):
+        raise of_turn(ended)
+    return as_json(response_object(ended))
+
+
+async def retrieve_response(call: Call) -> Answer:
+    query = call.query(ResponseQuery)
+    turn = await call.own_turn(call.path("response_id"))
+    if query.stream:
+        return stream_of(call, turn, after=-1 if query.starting_after is None else query.starting_after)
+    if query.starting_after is not None:
+        raise invalid("starting_after needs stream=true", param="starting_after")
+    return as_json(response_object(turn))
+
+
+async def cancel_response(call: Call) -> Answer:
+    turn = await call.own_turn(call.path("response_id"))
+    cancelled = await call.engine.cancel(turn.id)
+    if cancelled is None:
+        raise not_found("response", turn.id)
+    return as_json(response_object(cancelled))
+
+
+async def list_input_items(call: Call) -> Answer:
+    query = call.query(ListQuery)
+    turn = await call.own_turn(call.path("response_id"))
+    items = [input_items.to_wire(item) for item in turn.input]
+    return as_json(page(items, query))
+
+
+async def wait_for(call: Call, turn: Turn) -> Turn:
+    """The turn when it has ended. When the client goes meanwhile, the turn goes on.
+
+    Raises:
+        Problem: it was deleted meanwhile.
+        EngineUnavailable: the server stopped; the turn runs again at its next start.
+    """
+    ended = turn if turn.ended else await call.engine.wait(turn.id)
+    if ended is None:
+        raise not_found("response", turn.id)
+    if not ended.ended:
+        raise EngineUnavailable(_STOPPED.format(turn.id))
+    return ended
+
+
+def stream_of(call: Call, turn: Turn, after: int) -> EventStream:
+    """The turn's events with a `sequence_number` above `after`, to its end."""
+    return EventStream(_frames(call, turn, after), call.server.settings.heartbeat)
+
+
+async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, None]:
+    last = after
+    try:
+        async for shown in _shown(call, turn):
+            fresh = [event for event in shown if event["sequence_number"] > last]
+            yield b"".join(frame(event) for event in fresh)
+            if fresh:
+                last = fresh[-1]["sequence_number"]
+    except EngineError as error:
+        problem = of_exception(error)
+        yield frame(_error_event(problem.code, problem.message, last + 1))
+    except Exception as error:
+        report(error, call.scope)
+        problem = bug(call.request_id)
+        yield frame(_error_event(problem.code, problem.message, last + 1))
+
+
+async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], None]:
+    mapper = ResponseEvents(turn)
+    yield mapper.begin()
+    source = cast("AsyncGenerator[Any, None]", call.engine.events(turn.id))
+    async with aclosing(source) as events:
+        async for event in events:
+            yield mapper.feed(event)
+    ended = await call.engine.turn(turn.id)
+    if ended is None or not ended.ended:
+        gone = "the conversation was deleted" if ended is None else _STOPPED.format(turn.id)
+        raise EngineUnavailable(gone)
+    yield mapper.end(ended)
+
+
+_STOPPED: Final = "the server stopped before the turn ended; it is kept and runs again: retrieve {} later"
+
+
+def _error_event(code: str | None, message: str, number: int) -> JsonObject:
+    return {"type": "error", "sequence_number": number, "code": code, "message": message, "param": None}
+
+
+def _wish(request: ResponseCreate) -> Wish:
+    items = input_items.normal_input(request.input)
+    history, new = input_items.split_history(items)
+    if not new:
+        raise invalid("the last item must be new input, not a message of the assistant", param="input")
+    conversation = request.conversation
+    return Wish(
+        agent=request.model,
+        input=new,
+        history=history,
+        conversation=conversation.id if isinstance(conversation, ConversationReference) else conversation,
+        previous=request.previous_response_id,
+        metadata=request.metadata or {},
+        options=_options(request),
+        turnlane=request.turnlane,
+    )
+
+
+def _options(request: ResponseCreate) -> JsonObject:
+    options: JsonObject = {}
+    if request.background:
+        options["background"] = True
+    if request.previous_response_id is not None:
+        options["previous_response_id"] = request.previous_response_id
+    if request.turnlane is not None and request.turnlane.notes:
+        options["notes"] = True
+    return options
+
+
+OPERATIONS: Final[Sequence[Operation]] = (
+    Operation(
+        "POST",
+        "/v1/responses",
+        create_response,
+        "Send a message to an agent: wait for the answer, stream it, or let it run in the background.",
+        ResponseShape,
+        body=ResponseCreate,
+        headers=("Idempotency-Key",),
+        errors=(404, 409, 429, 500, 502, 503, 504),
+        streams=True,
+    ),
+    Operation(
+        "GET",
+        "/v1/responses/{response_id}",
+        retrieve_response,
+        "Read a response; `stream=true` streams it from the start, `starting_after` from behind an event.",
+        ResponseShape,
+        query=ResponseQuery,
+        errors=(404, 503),
+        streams=True,
+    ),
+    Operation(
+        "POST",
+        "/v1/responses/{response_id}/cancel",
+        cancel_response,
+        "End a response in bounded time. One that has ended is returned as it is.",
+        ResponseShape,
+        errors=(404, 503),
+    ),
+    Operation(
+        "GET",
+        "/v1/responses/{response_id}/input_items",
+        list_input_items,
+        "The input items of a response.",
+        ItemList,
+        query=ListQuery,
+        errors=(404, 503),
+    ),
+)
