@@ -17,12 +17,14 @@ linux = pytest.mark.skipif(
 
 @linux
 def test_a_socket_of_this_process_is_its_own() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname()) as client:
-            accepted, peer = server.accept()
-            with accepted:
-                assert peer == client.getsockname()
-                assert is_own_socket(peer)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        accepted, peer = server.accept()
+        with accepted:
+            assert peer == client.getsockname()
+            assert is_own_socket(peer)
 
 
 @linux
