@@ -47,6 +47,13 @@ class OwnershipLost(EngineError):
     """A commit or event of an attempt that no longer owns its turn: drop everything (fencing)."""
 
 
+class NotJson(EngineError):
+    """Something to be stored is not JSON. Nothing was stored."""
+
+    def __init__(self, what: str, reason: Exception) -> None:
+        super().__init__(f"{what} can't be stored, it is not JSON: {reason}")
+
+
 class Refused(EngineError):
     """A turn that was not accepted. Nothing was stored."""
 
