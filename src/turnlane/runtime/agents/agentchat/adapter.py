@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ class AgentchatAdapter:
 
     def __init__(self) -> None:
         openai_client.install()
+        _quiet_the_runtime()
         # Found and reported by the model boundary, as errors instead of warnings.
         warnings.filterwarnings("ignore", message="No text content or tool calls", category=UserWarning)
         warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
@@ -300,6 +302,15 @@ def kind_of(built: ChatAgent | Team) -> str:
         for participant in participants
     )
     return f"{name}({inside})"
+
+
+def _quiet_the_runtime() -> None:
+    """The framework logs each error of a run three times with its stack, also where a run ends on purpose.
+
+    The first error is kept and logged by the turn itself; a level that the user has set is left as it is."""
+    logger = logging.getLogger("autogen_core")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
 
 
 def framework_version() -> str:
