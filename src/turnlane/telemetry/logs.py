@@ -28,6 +28,7 @@ LEVELS: Final[Mapping[str, LogLevel]] = {
     "server.draining": "info",
     "server.stopped": "info",
     "request.ended": "info",
+    "request.failed": "error",
     "turn.accepted": "debug",  # told again by turn.ended
     "turn.refused": "info",  # the client's fault or the bound's, told to the client; may come in thousands
     "turn.started": "debug",  # told again by turn.ended

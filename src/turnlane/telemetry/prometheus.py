@@ -164,10 +164,18 @@ class Metrics:
             handler(fields)
 
     async def render(self) -> bytes:
-        """The page for /metrics, of type `CONTENT_TYPE`."""
+        """The page for /metrics, of type `CONTENT_TYPE`, with the queue as it is now."""
+        await self.refresh()
+        return self.page()[0]
+
+    async def refresh(self) -> None:
+        """Ask the engine for the queue gauges."""
         if self._stats is not None:
             await self._ask_engine(self._stats)
-        return generate_latest(self.registry)
+
+    def page(self) -> tuple[bytes, str]:
+        """The page and its content type, with the queue as it was at the last `refresh`."""
+        return generate_latest(self.registry), CONTENT_TYPE
 
     # --- what each event counts ---
 
