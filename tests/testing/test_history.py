@@ -92,7 +92,8 @@ class Lane:
             history.died(tick())
             return
         history.ran(said, "\n".join(said), started, tick())
-        history.ran(said, "\n".join(said), tick(), tick(), first=False)  # after a tool
+        history.acted(text, tick(), tick())
+        history.ran(said, "\n".join(said), tick(), tick(), first=False)
 
     def stream(self, turn: str, attempt: int, answer: str) -> None:
         history = self.simulation.history
@@ -402,7 +403,7 @@ def break_one(history: History, kind: str, message: Sent, answer: Answered) -> H
             event = Replayed(event.turn, (*event.events, (event.events[-1][0] + 1, "one more")))
         out.append(event)
         if kind == "overlapped" and event is runs[-1]:
-            out.append(replace(runs[-1], first=False))
+            out.append(replace(runs[-1], what="later call"))
         if kind == "doubled" and isinstance(event, Accepted) and event.turn == answer.turn:
             out.append(replace(event, turn="resp-twin"))
     broken = History(out)
@@ -452,6 +453,20 @@ def test_re_runs_are_counted_and_no_violation() -> None:
     report = check(history)
     assert report.ok, report
     assert report.figures["re-runs"] == 1
+
+
+def test_acts_are_counted_and_judged_for_overlap_only() -> None:
+    history = History(settled())
+    run = history.events[run_of(history.events, "canary-left says 2")]
+    assert isinstance(run, Ran)
+    assert run.ended is not None
+    history.acted("canary-left says 2", run.ended, run.ended + 0.1)
+    history.acted("canary-left says 2", run.ended + 0.2, run.ended + 0.3)
+    report = check(history)
+    assert report.ok, report
+    assert (report.figures["acts"], report.figures["acts again"]) == (2, 1)
+    history.acted("canary-left says 2", run.ended - 0.1, run.ended)
+    assert check(history).counts["overlapped"] == 1
 
 
 def test_a_history_survives_its_file(tmp_path: Path) -> None:

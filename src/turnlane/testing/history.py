@@ -26,7 +26,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -102,18 +102,18 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A witness saw a run at work: one model call, or one tool call.
+    """A witness saw a run at work: a model call or a tool call.
 
     `said` are the user's messages in the prompt, oldest first; the last one tells the turn. `text` is all
     text of the prompt. `ended` None: the witness did not see the end, so it ended when its process died.
-    `first` is False for the later calls of one attempt.
+    An `act` is a tool call, known by the turn's own message alone: its past is not judged.
     """
 
     said: tuple[str, ...]
     text: str
     started: float
     ended: float | None
-    first: bool = True
+    what: Literal["first call", "later call", "act"] = "first call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,12 @@ class History:
     def ran(
         self, said: Sequence[str], text: str, started: float, ended: float | None, *, first: bool = True
     ) -> None:
-        self.events.append(Ran(tuple(said), text, started, ended, first))
+        """A model call; `first` is False for the later ones of an attempt."""
+        self.events.append(Ran(tuple(said), text, started, ended, "first call" if first else "later call"))
+
+    def acted(self, message: str, started: float, ended: float | None) -> None:
+        """A tool call, made for this message of the user."""
+        self.events.append(Ran((message,), message, started, ended, "act"))
 
     def died(self, at: float | None = None) -> None:
         self.events.append(Died(_now(at)))
@@ -337,8 +342,8 @@ class _Book:
         return self.by_text.get(run.said[-1]) if run.said else None
 
     def figures(self) -> dict[str, int]:
-        attempts = sum(1 for run in self.runs if run.first)
-        ran = sum(1 for message in self.messages.values() if message.runs)
+        attempts, ran = self._done("first call")
+        acts, acted = self._done("act")
         return {
             "conversations": len(self.conversations),
             "messages": len(self.messages),
@@ -347,11 +352,18 @@ class _Book:
             "failed": sum(message.status in ENDED - KEPT for message in self.messages.values()),
             "runs": len(self.runs),
             "attempts": attempts,
-            "re-runs": max(0, attempts - ran),
+            "re-runs": attempts - ran,
+            "acts": acts,
+            "acts again": acts - acted,
             "deaths": len(self.deaths),
             "streams": len(self.finished_readers),
             "listings": len(self.listings),
         }
+
+    def _done(self, what: str) -> tuple[int, int]:
+        """How often it was done, and for how many messages."""
+        done = [run.said[-1] for run in self.runs if run.what == what and run.said]
+        return len(done), len(set(done))
 
     def _lane(self, conversation: str) -> list[_Message]:
         messages = self.conversations[conversation]
@@ -407,7 +419,7 @@ class _Book:
 
     def _note_run(self, run: Ran) -> None:
         if run.ended is None:
-            run = Ran(run.said, run.text, run.started, self._died_after(run.started), run.first)
+            run = replace(run, ended=self._died_after(run.started))
         self.runs.append(run)
         if (message := self.owner(run)) is not None:
             message.runs.append(run)
@@ -536,6 +548,8 @@ def _stale(book: _Book) -> Iterator[Violation]:
         gone: set[str] = set()
         for message in lane:
             for run in message.runs:
+                if run.what == "act":
+                    continue
                 yield from _wrong_past(book, conversation, message, run, kept, gone)
             if message.status in KEPT:
                 kept.add(message.text)
