@@ -1,4 +1,4 @@
-"""A real server on a free port over a real engine, with a worker that follows scripts instead of running agents."""
+"""A real server on a free port over a real engine; its worker follows scripts instead of running agents."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ class Attempt:
     async def emit(self, kind: str, **data: Any) -> None:
         await self._engine.publish(self.claim, [self.event(kind, **data)])
 
-    async def say(
-        self, text: str, *, pieces: Sequence[str] = (), agent: str | None = None, **more: Any
-    ) -> None:
+    async def say(self, text: str, *, pieces: Sequence[str] = (), agent: str | None = None, **more: Any) -> None:
         who, item = agent or self.agent, self.new_item()
         for piece in pieces:
             await self.emit("text.delta", item=item, agent=who, text=piece)
@@ -278,7 +276,8 @@ class Served:
 
     def openai(self, key: str = "unused", **options: Any) -> AsyncOpenAI:
         options.setdefault("max_retries", 0)
-        client = AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, _strict_response_validation=True, **options)
+        options.setdefault("_strict_response_validation", True)
+        client = AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, **options)
         self.stack.push_async_callback(client.close)
         return client
 
@@ -329,13 +328,12 @@ async def _served(
     wrap: Callable[[Any], Any] = lambda app: app,
     **settings: Any,
 ) -> AsyncIterator[Served]:
-    engine = EmbeddedEngine(folder, bounds) if bounds is not None else EmbeddedEngine(folder)
+    engine = EmbeddedEngine(folder, bounds=bounds)
     await engine.open()
     signals = Signals()
     worker = ScriptedWorker(engine, scripts, signals)
     agents = {
-        name: AgentSpec(name, lambda: None, (agent_settings or {}).get(name, AgentSettings()))
-        for name in scripts
+        name: AgentSpec(name, lambda: None, (agent_settings or {}).get(name, AgentSettings())) for name in scripts
     }
     intake = Intake(engine, agents, ActiveRuns())
     app = create_app(intake, keys=keys, settings=ServerSettings(**settings), ready=ready, metrics=metrics)

@@ -12,8 +12,9 @@ from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn, Tur
 from turnlane.runtime.engine import Accepted
 from turnlane.server.call import Call
 from turnlane.server.input_items import with_ids_of_turn, with_new_ids
-from turnlane.server.problem import conflict, invalid
+from turnlane.server.problem import conflict, invalid, not_found
 from turnlane.server.request_shapes import TurnlaneOptions
+from turnlane.server.validation import is_identifier
 
 LOOK_BACK: Final = 20
 """How many of a conversation's last turns are searched for a repeated Idempotency-Key."""
@@ -94,8 +95,9 @@ async def _fingerprint(call: Call) -> str:
 async def _conversation(call: Call, wish: Wish, key: str | None) -> str | None:
     """The conversation to go on with, or None for a new one."""
     if wish.previous is None:
-        if wish.conversation is not None:
-            await call.own_conversation(wish.conversation)
+        # Whether it exists and belongs to the caller is the engine's to say, when it accepts.
+        if wish.conversation is not None and not is_identifier(wish.conversation):
+            raise not_found("conversation", wish.conversation)
         return wish.conversation
     previous = await call.own_turn(wish.previous)
     latest = await call.engine.turns(conversation=previous.conversation, limit=LOOK_BACK)
@@ -115,7 +117,9 @@ async def _check_answers(call: Call, wish: Wish, conversation: str | None, key: 
     answered = [item["call_id"] for item in wish.input if item["type"] == "function_call_output"]
     if not answered:
         return
-    latest = await call.engine.turns(conversation=conversation, limit=LOOK_BACK) if conversation else []
+    latest: Sequence[Turn] = ()
+    if conversation is not None:
+        latest = await call.engine.turns(key=call.caller.owner, conversation=conversation, limit=LOOK_BACK)
     if _repeated(latest, key):
         return
     asked = {

@@ -14,11 +14,13 @@ from turnlane.server.gate import Gate
 from turnlane.server.keys import ApiKeys
 from turnlane.server.operation import Operation, Resource
 from turnlane.server.problem import Problem
-from turnlane.server.routes import models, operations, responses
+from turnlane.server.routes import chat, conversations, models, operations, responses
 from turnlane.server.settings import Readiness, ServerSettings
 
 ALL_OPERATIONS: Sequence[Operation] = (
     *responses.OPERATIONS,
+    *conversations.OPERATIONS,
+    *chat.OPERATIONS,
     *models.OPERATIONS,
     *operations.OPERATIONS,
 )

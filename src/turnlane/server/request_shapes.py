@@ -131,6 +131,12 @@ class ConversationReference(Shape):
     id: Identifier
 
 
+ConversationGiven: TypeAlias = Annotated[
+    Annotated[Identifier, Tag("|text")] | Annotated[ConversationReference, Tag("|list")],
+    Discriminator(_tag_of_text_or_list),
+]
+
+
 class TurnlaneOptions(Strict):
     """What OpenAI's API has no word for; `extra_body={"turnlane": {...}}` in the openai client."""
 
@@ -154,10 +160,7 @@ class ResponseCreate(Strict):
         | Annotated[Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS)], Tag("|list")],
         Discriminator(_tag_of_text_or_list),
     ]
-    conversation: Annotated[
-        Annotated[Identifier, Tag("|text")] | Annotated[ConversationReference, Tag("|list")] | None,
-        Discriminator(_tag_of_text_or_list),
-    ] = None
+    conversation: ConversationGiven | None = None
     previous_response_id: Identifier | None = None
     stream: bool | None = False
     background: bool | None = False

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, Final, cast
 
 from turnlane.runtime.conversation import JsonObject, Turn
-from turnlane.runtime.engine import EngineError, EngineUnavailable
+from turnlane.runtime.engine import EngineError
 from turnlane.server import input_items
 from turnlane.server.acceptance import Wish, accept
 from turnlane.server.answer import Answer, EventStream, as_json, frame
@@ -16,10 +16,11 @@ from turnlane.server.call import Call
 from turnlane.server.item_list import page
 from turnlane.server.operation import Operation
 from turnlane.server.parameters import check_response_parameters
-from turnlane.server.problem import bug, invalid, not_found, of_exception, of_turn
+from turnlane.server.problem import Problem, bug, invalid, not_found, of_exception, of_turn
 from turnlane.server.request_shapes import ConversationReference, ListQuery, ResponseCreate, ResponseQuery
 from turnlane.server.response_events import ResponseEvents
 from turnlane.server.response_object import response_object
+from turnlane.server.turn_end import end_of, ended_turn
 from turnlane.server.unexpected import report
 
 
@@ -32,7 +33,7 @@ async def create_response(call: Call) -> Answer:
         return stream_of(call, turn, after=-1)
     if request.background:
         return as_json(response_object(turn))
-    ended = await wait_for(call, turn)
+    ended = await end_of(call, turn)
     if ended.status in ("failed", "cancelled"):
         raise of_turn(ended)
     return as_json(response_object(ended))
@@ -63,21 +64,6 @@ async def list_input_items(call: Call) -> Answer:
     return as_json(page(items, query))
 
 
-async def wait_for(call: Call, turn: Turn) -> Turn:
-    """The turn when it has ended. When the client goes meanwhile, the turn goes on.
-
-    Raises:
-        Problem: it was deleted meanwhile.
-        EngineUnavailable: the server stopped; the turn runs again at its next start.
-    """
-    ended = turn if turn.ended else await call.engine.wait(turn.id)
-    if ended is None:
-        raise not_found("response", turn.id)
-    if not ended.ended:
-        raise EngineUnavailable(_STOPPED.format(turn.id))
-    return ended
-
-
 def stream_of(call: Call, turn: Turn, after: int) -> EventStream:
     """The turn's events with a `sequence_number` above `after`, to its end."""
     return EventStream(_frames(call, turn, after), call.server.settings.heartbeat)
@@ -91,13 +77,13 @@ async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, N
             yield b"".join(frame(event) for event in fresh)
             if fresh:
                 last = fresh[-1]["sequence_number"]
+    except Problem as problem:
+        yield frame(_error_event(problem, last + 1))
     except EngineError as error:
-        problem = of_exception(error)
-        yield frame(_error_event(problem.code, problem.message, last + 1))
+        yield frame(_error_event(of_exception(error), last + 1))
     except Exception as error:
         report(error, call.scope)
-        problem = bug(call.request_id)
-        yield frame(_error_event(problem.code, problem.message, last + 1))
+        yield frame(_error_event(bug(call.request_id), last + 1))
 
 
 async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], None]:
@@ -107,18 +93,13 @@ async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], Non
     async with aclosing(source) as events:
         async for event in events:
             yield mapper.feed(event)
-    ended = await call.engine.turn(turn.id)
-    if ended is None or not ended.ended:
-        gone = "the conversation was deleted" if ended is None else _STOPPED.format(turn.id)
-        raise EngineUnavailable(gone)
-    yield mapper.end(ended)
+    yield mapper.end(await ended_turn(call, turn))
 
 
-_STOPPED: Final = "the server stopped before the turn ended; it is kept and runs again: retrieve {} later"
-
-
-def _error_event(code: str | None, message: str, number: int) -> JsonObject:
-    return {"type": "error", "sequence_number": number, "code": code, "message": message, "param": None}
+def _error_event(problem: Problem, number: int) -> JsonObject:
+    """`ResponseErrorEvent`: the stream broke; the turn itself may be well."""
+    said = {"code": problem.code, "message": problem.message, "param": None}
+    return {"type": "error", "sequence_number": number, **said}
 
 
 def _wish(request: ResponseCreate) -> Wish:
