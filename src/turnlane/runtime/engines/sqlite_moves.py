@@ -455,7 +455,7 @@ class Moves:
             position=position,
             status=after("queued", "claim") if running else "queued",
             attempt=1 if running else 0,
-            input=new.input,
+            input=list(new.input),
             metadata=new.metadata,
             options=new.options,
             request_id=new.request_id,
@@ -629,7 +629,8 @@ class _told_as_json:
 def _ended_turn(turn: Turn, outcome: Outcome, now: float) -> Turn:
     return turn.with_(
         status=outcome.status,
-        output=outcome.output,
+        # As it is read back from the store: a turn has one shape, wherever it comes from.
+        output=list(outcome.output) or (),
         usage=outcome.usage,
         failure=outcome.failure,
         incomplete=outcome.incomplete,

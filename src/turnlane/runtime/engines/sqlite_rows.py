@@ -95,7 +95,7 @@ def turn_of(row: Sequence[Any]) -> Turn:
         metadata=request.get("metadata", {}),
         options=request.get("options", {}),
         request_id=request.get("request_id"),
-        output=result.get("output", ()),
+        output=result.get("output") or (),
         usage=Usage(*result.get("usage", ())),
         failure=Failure.from_json(failure) if failure is not None else None,
         incomplete=result.get("incomplete"),
