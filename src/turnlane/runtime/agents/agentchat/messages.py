@@ -162,14 +162,14 @@ class Transcript:
         call = f"call_{self._run.new_item()}"
         item = {
             "type": "input.required",
-            "id": self._run.new_item(),
+            "item": self._run.new_item(),
             "call": call,
             "agent": agent,
             "prompt": prompt,
             "reason": reason,
         }
         self.output.append(item)
-        self._emit("input.required", item=item["id"], call=call, agent=agent, prompt=prompt, reason=reason)
+        self._emit("input.required", item=item["item"], call=call, agent=agent, prompt=prompt, reason=reason)
         return call
 
     def say(self, handoff: HandoffMessage) -> None:
@@ -206,7 +206,7 @@ class Transcript:
         self.output.append(
             {
                 "type": "message",
-                "id": item,
+                "item": item,
                 "agent": agent,
                 "text": text,
                 "phase": phase,
@@ -247,14 +247,14 @@ class Transcript:
             self._items.pop(thought.id, None)
             return
         item = self._item(f"{thought.id} thought")
-        self.output.append({"type": "reasoning", "id": item, "agent": thought.source, "text": thought.content})
+        self.output.append({"type": "reasoning", "item": item, "agent": thought.source, "text": thought.content})
         self._emit("reasoning", item=item, agent=thought.source, text=thought.content)
 
     def _tool_calls(self, event: ToolCallRequestEvent) -> None:
         for call in event.content:
             item = {
                 "type": "tool",
-                "id": self._run.new_item(),
+                "item": self._run.new_item(),
                 "call": call.id,
                 "agent": event.source,
                 "name": call.name,
@@ -266,7 +266,7 @@ class Transcript:
             self.output.append(item)
             self._emit(
                 "tool.call",
-                item=item["id"],
+                item=item["item"],
                 agent=event.source,
                 call=call.id,
                 name=call.name,
@@ -284,7 +284,7 @@ class Transcript:
                 item["error"] = self._tool_errors.get(result.call_id, unknown)
             self._emit(
                 "tool.result",
-                item=item["id"],
+                item=item["item"],
                 agent=event.source,
                 call=result.call_id,
                 name=result.name,
