@@ -23,6 +23,7 @@ from turnlane.runtime.conversation import (
     Failure,
     JsonObject,
     Outcome,
+    SavedState,
     TurnEvent,
     Usage,
 )
@@ -181,6 +182,7 @@ class ScriptedWorker:
             usage=Usage(11, 7, 2, 1),
             failure=outcome.failure,
             incomplete=outcome.incomplete,
+            state=SavedState("scripted", "1", {}) if outcome.status in ("completed", "incomplete") else None,
             events=[last],
         )
         try:
@@ -337,15 +339,15 @@ async def _served(
     }
     intake = Intake(engine, agents, ActiveRuns())
     app = create_app(intake, keys=keys, settings=ServerSettings(**settings), ready=ready, metrics=metrics)
-    server = _QuietServer(
-        uvicorn.Config(wrap(app), port=0, log_config=None, lifespan="off", http="httptools", ws="none")
-    )
+    config = uvicorn.Config(wrap(app), port=0, log_config=None, lifespan="off", http="httptools", ws="none")
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
     if attach:
         await engine.attach(worker)
     async with AsyncExitStack() as stack:
-        running = asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
-            await server.is_up.wait()
+        # Not `serve`: it looks ten times a second whether it should stop, and every test would wait for that.
+        await server.startup()
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
             yield Served(f"http://127.0.0.1:{port}", engine, intake, worker, signals, stack)
@@ -353,24 +355,6 @@ async def _served(
             await stack.aclose()
             await engine.detach(worker)
             await worker.close()
-            server.should_exit = server.force_exit = True
-            await running
+            server.force_exit = True
+            await server.shutdown()
             await engine.close()
-
-
-class _QuietServer(uvicorn.Server):
-    """A server of a test: says when it is up, and leaves signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.is_up.set()
-
-    def install_signal_handlers(self) -> None:
-        return
-
-    async def serve(self, sockets: Any = None) -> None:
-        await self._serve(sockets)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Final
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnlane.runtime.intake import Intake
-from turnlane.server.call import Server
+from turnlane.server.answer import JSON_TYPE, Answer, Bytes
+from turnlane.server.answer_shapes import OpenApiShape
+from turnlane.server.call import Call, Server
 from turnlane.server.gate import Gate
 from turnlane.server.keys import ApiKeys
+from turnlane.server.openapi import document_bytes
 from turnlane.server.operation import Operation, Resource
 from turnlane.server.problem import Problem
 from turnlane.server.routes import chat, conversations, models, operations, responses
 from turnlane.server.settings import Readiness, ServerSettings
 
-ALL_OPERATIONS: Sequence[Operation] = (
+
+async def openapi_json(call: Call) -> Answer:
+    return Bytes(document_bytes(ALL_OPERATIONS), JSON_TYPE)
+
+
+ALL_OPERATIONS: Final[tuple[Operation, ...]] = (
     *responses.OPERATIONS,
     *conversations.OPERATIONS,
     *chat.OPERATIONS,
     *models.OPERATIONS,
     *operations.OPERATIONS,
+    Operation("GET", "/openapi.json", openapi_json, "This document.", OpenApiShape),
 )
 
 

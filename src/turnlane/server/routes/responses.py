@@ -27,7 +27,7 @@ from turnlane.server.unexpected import report
 async def create_response(call: Call) -> Answer:
     request = await call.body(ResponseCreate)
     check_response_parameters(request)
-    accepted = await accept(call, _wish(request))
+    accepted = await accept(call, wish_of(request))
     turn = accepted.turn
     if request.stream:
         return stream_of(call, turn, after=-1)
@@ -102,7 +102,12 @@ def _error_event(problem: Problem, number: int) -> JsonObject:
     return {"type": "error", "sequence_number": number, **said}
 
 
-def _wish(request: ResponseCreate) -> Wish:
+def wish_of(request: ResponseCreate) -> Wish:
+    """What the request wants.
+
+    Raises:
+        Problem: 400, there is nothing new in the input.
+    """
     items = input_items.normal_input(request.input)
     history, new = input_items.split_history(items)
     if not new:
