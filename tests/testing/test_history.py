@@ -318,6 +318,10 @@ def one_number_two_events(events: list[Event]) -> None:
     change(events, index, events=((0, "event 0"), (1, "event 1"), (2, "another"), (3, "event 3")))
 
 
+def number_beyond_the_end(events: list[Event]) -> None:
+    events.append(Streamed("ann", "resp-left-1", 9, "event 9"))
+
+
 FAULTS: dict[str, list[Fault]] = {
     "lost": [never_answered, still_running_at_the_end, gone_from_the_listing, two_messages_one_turn],
     "doubled": [two_turns_for_one_key, two_ends, listed_twice, twice_in_its_prompt, run_again_after_the_answer],
@@ -337,7 +341,7 @@ FAULTS: dict[str, list[Fault]] = {
         listed_without_its_answer,
         refused_and_listed,
     ],
-    "missed": [event_left_out, numbers_go_back, one_number_two_events],
+    "missed": [event_left_out, numbers_go_back, one_number_two_events, number_beyond_the_end],
 }
 
 
@@ -455,7 +459,7 @@ def test_re_runs_are_counted_and_no_violation() -> None:
     assert report.figures["re-runs"] == 1
 
 
-def test_acts_are_counted_and_judged_for_overlap_only() -> None:
+def test_acts_are_counted_and_judged_among_themselves() -> None:
     history = History(settled())
     run = history.events[run_of(history.events, "canary-left says 2")]
     assert isinstance(run, Ran)
@@ -465,7 +469,7 @@ def test_acts_are_counted_and_judged_for_overlap_only() -> None:
     report = check(history)
     assert report.ok, report
     assert (report.figures["acts"], report.figures["acts again"]) == (2, 1)
-    history.acted("canary-left says 2", run.ended - 0.1, run.ended)
+    history.acted("canary-left says 2", run.ended + 0.25, run.ended + 0.35)
     assert check(history).counts["overlapped"] == 1
 
 

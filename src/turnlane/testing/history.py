@@ -477,14 +477,23 @@ def _signs_of_doubling(book: _Book, message: _Message) -> Iterator[str]:
 
 def _overlapped(book: _Book) -> Iterator[Violation]:
     for conversation in book.conversations:
-        furthest: tuple[float, _Message] | None = None
-        for run, message in book.runs_of(conversation):
-            if furthest is not None and run.started < furthest[0]:
-                evidence = f"{message.name} ran from {run.started:.3f}, {furthest[1].name} until {furthest[0]:.3f}"
-                yield Violation("overlapped", conversation, evidence)
-            end = math.inf if run.ended is None else run.ended
-            if furthest is None or end > furthest[0]:
-                furthest = (end, message)
+        runs = book.runs_of(conversation)
+        # Model calls and tool calls have witnesses of their own, and one may note an end a moment after the
+        # other has seen what follows: each is judged by itself.
+        calls = [(run, message) for run, message in runs if run.what != "act"]
+        acts = [(run, message) for run, message in runs if run.what == "act"]
+        for evidence in (*_at_once(calls), *_at_once(acts)):
+            yield Violation("overlapped", conversation, evidence)
+
+
+def _at_once(runs: Sequence[tuple[Ran, _Message]]) -> Iterator[str]:
+    furthest: tuple[float, _Message] | None = None
+    for run, message in runs:
+        if furthest is not None and run.started < furthest[0]:
+            yield f"{message.name} ran from {run.started:.3f}, {furthest[1].name} until {furthest[0]:.3f}"
+        end = math.inf if run.ended is None else run.ended
+        if furthest is None or end > furthest[0]:
+            furthest = (end, message)
 
 
 def _reordered(book: _Book) -> Iterator[Violation]:
@@ -630,6 +639,8 @@ def _gaps(
     for number in sorted(seen.keys() & whole.keys()):
         if seen[number] != whole[number]:
             yield f"saw {seen[number]!r} as number {number}, which is {whole[number]!r}"
+    if whole and (beyond := sorted(n for n in seen.keys() - whole.keys() if n > min(whole))):
+        yield f"saw numbers {beyond[:10]}, which the stream does not have"
     if ended and (gap := sorted(whole.keys() - seen.keys())):
         yield f"came to the end without numbers {gap[:10]}"
 
