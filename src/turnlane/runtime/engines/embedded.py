@@ -355,16 +355,21 @@ class EmbeddedEngine(Engine):
         if live is None:
             live = self._live[claim.turn.id] = LiveTurn(claim.turn.id)
         live.begin(claim)
-        self._call(self._workers[seat].deliver, claim)
+        if not self._call(self._workers[seat].deliver, claim) and self._writer.is_open:
+            # A worker that can't take a turn gets no more; another, or the next attach, takes this one.
+            self._writer.submit(partial(self._moves.detach, seat))
+            self._writer.submit(partial(self._moves.release, claim, ()))
 
-    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
-        """Call a worker; an error of one must not keep the others from their turns."""
+    def _call(self, callback: Callable[..., None], *arguments: object) -> bool:
+        """Call a worker: False when it raised. An error of one must not keep the others from their turns."""
         try:
             callback(*arguments)
+            return True
         except Exception as error:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"{callback!r} of a worker raised; it must not", "exception": error}
             )
+            return False
 
     def _fail_live(self, reason: EngineUnavailable) -> None:
         live_turns, self._live = self._live, {}

@@ -94,13 +94,12 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
             f"{path} was written by a newer turnlane (schema {version}, this one knows {len(migrations)}): "
             "install that version or a newer one, or choose another data folder"
         )
-    if version == len(migrations):
-        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         for migration in migrations[version:]:
             for statement in migration:
                 connection.execute(statement)
+        # Written also when nothing moves: a file that can't be written is told now, not to the first user.
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
