@@ -1,0 +1,1 @@
+"""Real server processes, killed under load; what clients saw is judged by `turnlane.testing.history`."""
