@@ -305,6 +305,12 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def serve_in() -> Any:
+    """`async with serve_in(folder, ...) as served`, for tests with a loop of their own."""
+    return _served
+
+
 @pytest.fixture
 async def served(serve: Serve) -> Served:
     """A server with all scripts, without keys."""
@@ -355,6 +361,9 @@ async def _served(
             await stack.aclose()
             await engine.detach(worker)
             await worker.close()
-            server.force_exit = True
-            await server.shutdown()
+            # Not `shutdown`, which sleeps; the clients have gone already.
+            for listening in server.servers:
+                listening.close()
+            for connection in list(server.server_state.connections):
+                connection.transport.abort()
             await engine.close()

@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, Failure, JsonObject, Turn, TurnEvent, Usage
-from turnlane.server.response_events import ResponseEvents
+from turnlane.runtime.conversation import (
+    EVENT_KINDS,
+    EVENTS_PER_ATTEMPT,
+    Failure,
+    JsonObject,
+    Turn,
+    TurnEvent,
+    Usage,
+)
+from turnlane.server.response_events import SHOWN_AS, ResponseEvents
 from turnlane.server.response_object import response_object
 
 STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -284,3 +292,24 @@ def test_the_openai_helper_for_streams_accepts_ours() -> None:
         seen += state.handle_event(STREAM_EVENT.validate_python(event))
     assert seen[-1].type == "response.completed"
     assert seen[-1].response.output_text == "hello"
+
+
+EXAMPLES: dict[str, JsonObject] = {
+    "text.delta": {"item": "1", "agent": "a", "text": "x"},
+    "message": message("1", "x"),
+    "reasoning.delta": {"item": "2", "agent": "a", "text": "x"},
+    "reasoning": {"item": "2", "agent": "a", "text": "x"},
+    "tool.call": {"item": "3", "agent": "a", "call": "c", "name": "t", "arguments": "{}"},
+    "tool.result": {"item": "3", "agent": "a", "call": "c", "name": "t", "output": "x", "error": None},
+    "input.required": {"item": "4", "call": "c", "agent": "a", "prompt": "?", "reason": "handoff"},
+}
+
+
+def test_the_table_of_the_reference_page_is_what_the_stream_does() -> None:
+    assert set(SHOWN_AS) == set(EVENT_KINDS)
+    mapper = ResponseEvents(turn(options={"notes": True}))
+    mapper.begin()
+    in_order = ["started", *EXAMPLES, *sorted(set(EVENT_KINDS) - set(EXAMPLES) - {"started"})]
+    for number, kind in enumerate(in_order):
+        out = mapper.feed(TurnEvent(number, kind, 0.0, EXAMPLES.get(kind, {"agent": "a"})))
+        assert tuple(event["type"] for event in out) == SHOWN_AS[kind]

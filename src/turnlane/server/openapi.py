@@ -90,7 +90,8 @@ def _responses(operation: Operation) -> JsonObject:
     else:
         content = {"application/json": {"schema": _reference(operation.answer)}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        # No type: OpenAPI 3.1 leaves open whether a schema is of the whole stream or of one event.
+        content["text/event-stream"] = {"schema": {"description": "Server-sent events, with `stream: true`."}}
     error = {"application/json": {"schema": _reference(ErrorAnswer)}}
     errors = {
         str(status): {"description": STATUS_TEXT[status], "content": error} for status in statuses_of(operation)

@@ -26,13 +26,19 @@ Metadata: TypeAlias = Annotated[
 class Shape(BaseModel):
     """Fields that are not listed are ignored: clients echo items back with more fields than we need."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class Strict(BaseModel):
     """Fields that are not listed are refused: a misspelt `conversation` must not start a new one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Query(BaseModel):
+    """The query of a URL, where everything is text and has to be read as what it means."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 # --- parts of a message ---
@@ -285,7 +291,7 @@ class ChatCreate(Shape):
 # --- queries ---
 
 
-class ResponseQuery(Shape):
+class ResponseQuery(Query):
     """Of `GET /v1/responses/{response_id}`."""
 
     stream: bool = Field(default=False, description="Stream the events instead of the answer.")
@@ -294,7 +300,7 @@ class ResponseQuery(Shape):
     )
 
 
-class ListQuery(Shape):
+class ListQuery(Query):
     """Of the lists of items."""
 
     limit: int = Field(default=20, ge=1, le=100, description="How many items at most.")
@@ -302,7 +308,7 @@ class ListQuery(Shape):
     after: Identifier | None = Field(default=None, description="The id of the last item seen.")
 
 
-class TurnsQuery(Shape):
+class TurnsQuery(Query):
     """Of `GET /turns`."""
 
     status: Status | None = Field(default=None, description="Only turns with this status.")
@@ -311,7 +317,7 @@ class TurnsQuery(Shape):
     before: Identifier | None = Field(default=None, description="The id of the last turn seen.")
 
 
-class LanesQuery(Shape):
+class LanesQuery(Query):
     """Of `GET /lanes`."""
 
     limit: int = Field(default=100, ge=1, le=1000, description="How many lanes at most.")

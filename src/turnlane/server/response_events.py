@@ -28,6 +28,49 @@ FINAL_EVENT: Final = {
 NOTE_KINDS: Final = ("handoff", "note", "model.call")
 
 
+SHOWN_AS: Final[Mapping[str, tuple[str, ...]]] = {
+    "started": ("response.in_progress",),
+    "text.delta": (
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+    ),
+    "message": (
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+    ),
+    "reasoning.delta": (
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+        "response.reasoning_summary_text.delta",
+    ),
+    "reasoning": (
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ),
+    "tool.call": (
+        "response.output_item.added",
+        "response.mcp_call.in_progress",
+        "response.mcp_call_arguments.done",
+    ),
+    "tool.result": ("response.mcp_call.completed", "response.output_item.done"),
+    "handoff": ("turnlane.note",),
+    "input.required": (
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+    ),
+    "note": ("turnlane.note",),
+    "model.call": ("turnlane.note",),
+    "finished": (),
+}
+"""For the reference page: the stream events of each neutral event, when it is the first of its item or
+follows its deltas. A test compares this with what `ResponseEvents` does."""
+
+
 @dataclass
 class _Shown:
     """An output item that the stream has begun to show."""
