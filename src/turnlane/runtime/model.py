@@ -7,17 +7,19 @@ TL305, TL307). It knows no framework and no HTTP library: an adapter describes i
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from turnlane.runtime.agent import ReentrantRun, Run, TurnStopped, current_agent
 from turnlane.runtime.conversation import Failure, Usage
 from turnlane.runtime.limits import AdaptiveLimit
-from turnlane.runtime.retry import Again, Fault, RetryBudget, decide
+from turnlane.runtime.retry import Again, Fault, GiveUp, RetryBudget, decide
 from turnlane.telemetry.events import emit
 
 T = TypeVar("T")
@@ -57,15 +59,88 @@ class Client(Protocol[T_contra]):
     def inspect(self, result: T_contra) -> Inspected: ...
 
 
-@dataclass
+class ProviderPaused(Exception):
+    """The provider asked every caller to wait, longer than the turn has time: not sent at all (TL303)."""
+
+
+class Gate:
+    """Lets calls to one provider through as its limit allows, the oldest first.
+
+    A call that is sent again keeps its place before those that came later. Whoever is stopped while it waits
+    leaves at once, and the next one goes on.
+    """
+
+    def __init__(
+        self, limit: AdaptiveLimit, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._sleep = sleep
+        self._waiting: list[tuple[int, int, asyncio.Future[float]]] = []
+        self._arrivals = itertools.count()
+        self._alarm: asyncio.Future[None] | None = None
+        self._alarm_at = 0.0
+
+    async def enter(self, ticket: int) -> float:
+        """Wait for a place; `ticket` is the order in which calls came. Returns the time of the start."""
+        place: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (ticket, next(self._arrivals), place))
+        self.let_in()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                # Let in and stopped in the same moment: the place goes to the next.
+                self._limit.failed(self._clock())
+            self.let_in()
+            raise
+
+    def let_in(self) -> None:
+        """Start whoever may start now, and see to it that the next is looked at when its time comes."""
+        while self._waiting:
+            place = self._waiting[0][2]
+            if place.done():
+                heapq.heappop(self._waiting)
+                continue
+            now = self._clock()
+            delay = self._limit.wait(now)
+            if delay != 0:
+                self._look_again(now, delay)
+                return
+            heapq.heappop(self._waiting)
+            self._limit.start(now)
+            place.set_result(now)
+        self._look_again(0.0, None)
+
+    def _look_again(self, now: float, delay: float | None) -> None:
+        if self._alarm is not None:
+            if delay is not None and self._alarm_at <= now + delay:
+                return
+            self._alarm.cancel()
+            self._alarm = None
+        if delay is not None:
+            self._alarm_at = now + delay
+            self._alarm = asyncio.ensure_future(self._ring(delay))
+
+    async def _ring(self, delay: float) -> None:
+        await self._sleep(delay)
+        self._alarm = None
+        self.let_in()
+
+
 class Provider:
     """What is learned about one provider, for all agents of the process."""
 
-    name: str
-    limit: AdaptiveLimit = field(default_factory=AdaptiveLimit)
-    budget: RetryBudget = field(default_factory=RetryBudget)
-    turnstile: asyncio.Lock = field(default_factory=asyncio.Lock)
-    freed: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(
+        self,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.name = name
+        self.limit = AdaptiveLimit()
+        self.budget = RetryBudget()
+        self.gate = Gate(self.limit, clock, sleep)
 
 
 @dataclass
@@ -76,6 +151,7 @@ class _Call(Generic[T]):
     client: Client[T]
     provider: Provider
     agent: str
+    ticket: int
     started: float
     tries: int = 0
 
@@ -101,6 +177,7 @@ class ModelBoundary:
         self._sleep = sleep
         self._jitter = jitter
         self.providers: dict[str, Provider] = {}
+        self._tickets = itertools.count()
 
     async def call(self, run: Run, client: Client[T], send: Callable[[], Awaitable[T]]) -> T:
         """Send a call until it is answered, or give up and raise its last error.
@@ -111,7 +188,7 @@ class ModelBoundary:
             Exception: the client's own error, when trying again can't help.
         """
         call = self._begin(run, client)
-        with run.stoppable():
+        with run.stoppable(), self._told_when_stopped(call):
             while True:
                 async with self._slot(call) as slot:
                     try:
@@ -133,7 +210,7 @@ class ModelBoundary:
     ) -> AsyncGenerator[str | T, None]:
         """The same for a stream. It is sent again only while nothing of it was passed on."""
         call = self._begin(run, client)
-        with run.stoppable():
+        with run.stoppable(), self._told_when_stopped(call):
             while True:
                 passed_on = False
                 async with self._slot(call) as slot:
@@ -159,7 +236,7 @@ class ModelBoundary:
 
     def provider(self, name: str) -> Provider:
         if name not in self.providers:
-            self.providers[name] = Provider(name)
+            self.providers[name] = Provider(name, self._clock, self._sleep)
         return self.providers[name]
 
     def _begin(self, run: Run, client: Client[T]) -> _Call[T]:
@@ -172,25 +249,52 @@ class ModelBoundary:
         run.add_usage(Usage(model_calls=1))
         provider = self.provider(client.provider)
         provider.budget.called()
-        return _Call(run, client, provider, current_agent.get() or run.agent, self._clock())
+        agent = current_agent.get() or run.agent
+        return _Call(run, client, provider, agent, next(self._tickets), self._clock())
+
+    @contextmanager
+    def _told_when_stopped(self, call: _Call[Any]) -> Iterator[None]:
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            self._ended(call, Inspected(finish_reason="cancelled"), "cancelled")
+            raise
 
     @asynccontextmanager
     async def _slot(self, call: _Call[Any]) -> AsyncIterator[_Slot]:
         provider = call.provider
-        async with provider.turnstile:
-            while (delay := provider.limit.wait(self._clock())) != 0:
-                provider.freed.clear()
-                if delay is None:
-                    await provider.freed.wait()
-                else:
-                    await self._sleep(delay)
-            provider.limit.start(self._clock())
+        self._refuse_hopeless(call)
+        started = await provider.gate.enter(call.ticket)
         call.tries += 1
-        slot = _Slot(provider, self._clock)
+        slot = _Slot(provider, self._clock, started)
         try:
             yield slot
         finally:
             slot.close()
+
+    def _refuse_hopeless(self, call: _Call[Any]) -> None:
+        """Say now what would else be said at the deadline: that the provider lets nobody in before it."""
+        left = call.run.seconds_left()
+        pause = call.provider.limit.paused_until - self._clock()
+        if left is None or pause < left:
+            return
+        name = call.provider.name
+        error = ProviderPaused(
+            f"{name} asked to wait for another {pause:.0f} s, and the turn's deadline is in {left:.0f} s"
+        )
+        call.run.note_failure(
+            Failure(
+                type="ProviderPaused",
+                message=str(error),
+                kind="provider",
+                code="rate_limit_exceeded",
+                hazard="TL303",
+                agent=call.agent,
+                retryable=True,
+            )
+        )
+        self._ended(call, Inspected(finish_reason="error"), "rate_limit_exceeded")
+        raise error
 
     async def _pieces(
         self, pieces: AsyncGenerator[str | T, None], timeout: float | None
@@ -209,16 +313,20 @@ class ModelBoundary:
             raise error
         fault = call.client.fault(error)
         slot.failed(fault)
-        decision = decide(
-            fault,
-            attempt=call.tries,
-            max_attempts=self.max_tries if may_retry else 0,
-            seconds_left=call.run.seconds_left(),
-            budget_left=call.provider.budget.left(),
-            jitter=self._jitter(),
-        )
-        if not isinstance(decision, Again):
+        decision: Again | GiveUp = GiveUp("part of the answer was already shown")
+        if may_retry:
+            decision = decide(
+                fault,
+                attempt=call.tries,
+                max_attempts=self.max_tries,
+                seconds_left=call.run.seconds_left(),
+                budget_left=call.provider.budget.left(),
+                jitter=self._jitter(),
+            )
+        if isinstance(decision, GiveUp):
             failure = call.client.failure(error, fault)
+            if fault.kind != "deterministic":
+                failure = replace(failure, message=f"{failure.message} (not tried again: {decision.reason})")
             call.run.note_failure(failure)
             self._ended(call, Inspected(finish_reason="error"), failure.code)
             raise error
@@ -269,38 +377,43 @@ class ModelBoundary:
 class _Slot:
     """A place among a provider's running calls; given back exactly once, however the call ends."""
 
-    def __init__(self, provider: Provider, clock: Callable[[], float]) -> None:
+    def __init__(self, provider: Provider, clock: Callable[[], float], started: float) -> None:
         self._provider = provider
         self._clock = clock
+        self._started = started
         self._open = True
 
     def succeeded(self) -> None:
-        if self._take():
+        if self._open:
             self._provider.limit.succeeded(self._clock())
+            self._give_back()
 
     def failed(self, fault: Fault) -> None:
-        if not self._take():
+        if not self._open:
             return
-        limit = self._provider.limit
-        if fault.kind not in ("refused", "overloaded"):
-            limit.failed(self._clock())
-            return
-        limit.overloaded(self._clock(), fault.retry_after)
-        emit(
-            "model.limit",
-            provider=self._provider.name,
-            concurrency=int(limit.concurrency),
-            rate=limit.rate,
-            paused=fault.retry_after,
-        )
+        limit, now = self._provider.limit, self._clock()
+        if fault.kind == "refused":
+            limit.turned_away(now, self._started, fault.retry_after, fault.rate)
+        elif fault.kind == "overloaded":
+            limit.overloaded(now, self._started, fault.retry_after)
+        else:
+            limit.failed(now)
+        self._give_back()
+        if fault.kind in ("refused", "overloaded"):
+            emit(
+                "model.limit",
+                provider=self._provider.name,
+                concurrency=int(limit.concurrency),
+                rate=limit.rate,
+                paused=fault.retry_after,
+            )
 
     def close(self) -> None:
         # Cancelled, stopped, or a stream that its reader left.
-        if self._take():
+        if self._open:
             self._provider.limit.failed(self._clock())
+            self._give_back()
 
-    def _take(self) -> bool:
-        taken, self._open = self._open, False
-        if taken:
-            self._provider.freed.set()
-        return taken
+    def _give_back(self) -> None:
+        self._open = False
+        self._provider.gate.let_in()
