@@ -159,8 +159,8 @@ async def test_conversations_at_rest_cost_no_memory(engine: EmbeddedEngine, tmp_
         claim = await worker.claim()
         await engine.commit(claim, outcome(claim))
     assert not engine._live
-    assert len(engine._moves._lanes) == 0
-    assert not engine._moves._owners
+    assert len(engine._ownership.lanes) == 0
+    assert not engine._ownership._owners
     assert not engine._flush._dirty
     await engine.close()
     again = await opened(tmp_path)

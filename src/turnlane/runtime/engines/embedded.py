@@ -46,7 +46,9 @@ from turnlane.runtime.engines.event_flush import EventFlush
 from turnlane.runtime.engines.folder_lock import FolderLock
 from turnlane.runtime.engines.lanes import Seat
 from turnlane.runtime.engines.live import LiveTurn
+from turnlane.runtime.engines.sqlite_conversations import Conversations
 from turnlane.runtime.engines.sqlite_moves import Moves
+from turnlane.runtime.engines.sqlite_ownership import Ownership
 from turnlane.runtime.engines.sqlite_reader import Reader
 from turnlane.runtime.engines.sqlite_schema import open_for_writing
 from turnlane.runtime.engines.sqlite_thread import Answer, Work
@@ -79,8 +81,10 @@ class EmbeddedEngine(Engine):
         self.path = folder / DATABASE
         self.bounds = bounds or Bounds()
         self._lock: FolderLock | None = None
-        self._moves = Moves(self.bounds, clock)
-        self._writer = Writer(self.path, self._open_store, self._moves, self._apply_all, self._fail_live)
+        self._ownership = Ownership(clock)
+        self._conversations = Conversations(self._ownership, clock)
+        self._moves = Moves(self._ownership, self._conversations, self.bounds, clock)
+        self._writer = Writer(self.path, self._open_store, self._ownership, self._apply_all, self._fail_live)
         self._reader = Reader("turnlane-reader", self.path)
         self._live: dict[str, LiveTurn] = {}
         self._flush = EventFlush(self._submit_flush)
@@ -88,7 +92,7 @@ class EmbeddedEngine(Engine):
         self._unfinished: list[str] = []
 
     def __repr__(self) -> str:
-        stats = self._moves.picture
+        stats = self._ownership.picture
         return f"<EmbeddedEngine {str(self.path)!r}: {stats.running} running, {stats.queued} queued>"
 
     # --- opening and closing ---
@@ -258,27 +262,27 @@ class EmbeddedEngine(Engine):
         return await self._writer.submit(partial(self._moves.lanes, key, limit))
 
     async def stats(self) -> EngineStats:
-        return self._moves.picture
+        return self._ownership.picture
 
     # --- conversations ---
 
     async def create_conversation(self, conversation: Conversation, items: Sequence[JsonObject] = ()) -> None:
-        await self._writer.submit(partial(self._moves.create_conversation, conversation, items))
+        await self._writer.submit(partial(self._conversations.create, conversation, items))
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         return await self._read(partial(_reading(rows.read_conversation), conversation_id))
 
     async def update_conversation(self, conversation_id: str, metadata: Mapping[str, str]) -> Conversation | None:
-        return await self._writer.submit(partial(self._moves.update_conversation, conversation_id, metadata))
+        return await self._writer.submit(partial(self._conversations.update, conversation_id, metadata))
 
     async def delete_conversation(self, conversation_id: str) -> bool:
-        return await self._writer.submit(partial(self._moves.delete_conversation, conversation_id))
+        return await self._writer.submit(partial(self._conversations.delete, conversation_id))
 
     async def add_items(self, conversation_id: str, items: Sequence[JsonObject]) -> None:
-        await self._writer.submit(partial(self._moves.add_items, conversation_id, items))
+        await self._writer.submit(partial(self._conversations.add_items, conversation_id, items))
 
     async def delete_item(self, conversation_id: str, item_id: str) -> bool:
-        return await self._writer.submit(partial(self._moves.delete_item, conversation_id, item_id))
+        return await self._writer.submit(partial(self._conversations.delete_item, conversation_id, item_id))
 
     async def entries(
         self, conversation_id: str, *, after: int | None = None, limit: int = 100, newest_first: bool = False

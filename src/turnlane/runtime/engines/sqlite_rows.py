@@ -22,6 +22,7 @@ from turnlane.runtime.conversation import (
     TurnEvent,
     Usage,
 )
+from turnlane.runtime.engine import NotJson
 
 SEQ_BITS: Final = 31
 """A chunk of events has the id (turn's n << SEQ_BITS) | first seq: one B-tree, in order, without an index."""
@@ -39,6 +40,26 @@ def to_text(value: object) -> str:
         TypeError, ValueError: it is not JSON.
     """
     return _encode(value)
+
+
+class told_as_json:
+    """Turns the errors of a value that is not JSON into `NotJson`, before anything is written."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, TypeError | ValueError | RecursionError):
+            raise NotJson(self._what, error) from error
+
+
+def number_of_new(inserted: sqlite3.Cursor) -> int:
+    """The number of the row that was just inserted."""
+    assert inserted.lastrowid is not None
+    return inserted.lastrowid
 
 
 # --- turns ---
@@ -214,11 +235,9 @@ def read_state(connection: sqlite3.Connection, conversation_id: str) -> JsonObje
     return json.loads(row[0]) if row else None
 
 
-def item_rows(
-    number: int, position: int, items: Sequence[Mapping[str, Any]]
-) -> list[tuple[int, int, str | None, str]]:
-    """Rows for items added to the conversation with this number, from `position` on."""
-    return [(number, position + i, item.get("id"), to_text(item)) for i, item in enumerate(items)]
+def item_rows(position: int, items: Sequence[Mapping[str, Any]]) -> list[tuple[int, str | None, str]]:
+    """Rows (position, id, data) for items that are added from `position` on."""
+    return [(position + i, item.get("id"), to_text(item)) for i, item in enumerate(items)]
 
 
 def read_entries(
