@@ -137,6 +137,9 @@ async def test_without_keys_pages_of_other_origins_are_refused(served: Any) -> N
 def test_the_bound_host_may_be_named() -> None:
     assert may_be_host("box.internal:8080", "box.internal")
     assert not may_be_host("other.internal:8080", "box.internal")
+    # bound to every address without keys (--allow-anonymous) its name can't be known
+    assert may_be_host("box.internal:8080", "0.0.0.0")
+    assert may_be_host("box.internal:8080", "::")
 
 
 def test_the_owner_depends_on_the_name_not_on_the_key() -> None:

@@ -344,6 +344,22 @@ async def test_a_draining_server_answers_503_with_retry_after(served: Any) -> No
     assert int(caught.value.response.headers["retry-after"]) >= 1
 
 
+async def test_a_response_that_waits_while_the_server_stops_is_kept_and_not_repeated(serve: Any) -> None:
+    served = await serve(attach=False)
+    client = served.openai(max_retries=2)
+    plain = asyncio.create_task(client.responses.create(model="echo", input="x"))
+    while not (await served.engine.stats()).queued:
+        await asyncio.sleep(0)
+    (turn,) = await served.engine.turns()
+    await served.engine.close()
+    with pytest.raises(openai.InternalServerError) as caught:
+        await plain
+    assert caught.value.code == "server_stopped"
+    assert caught.value.body["response_id"] == turn.id  # type: ignore[index]
+    await served.engine.open()
+    assert [kept.id for kept in await served.engine.turns()] == [turn.id]
+
+
 async def test_a_tool_that_calls_its_own_conversation_gets_a_typed_error_at_once(serve: Any) -> None:
     from turnlane.runtime.agent import Run
 

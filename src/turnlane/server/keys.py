@@ -8,6 +8,7 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
@@ -116,6 +117,7 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be reached from this machine."""
     name = host.strip("[]").lower()
@@ -155,7 +157,14 @@ def may_be_host(header: str | None, bound_to: str) -> bool:
     A page on the web can point its own name at 127.0.0.1 and so reach us from a browser (DNS rebinding);
     it can't change the Host header, which is then that name.
     """
-    if header is None:
-        return True  # HTTP/1.0 tools; browsers always send it
+    if header is None or _is_every_address(bound_to):
+        return True  # None: HTTP/1.0 tools, browsers always send it. Every address: `--allow-anonymous`
     name = host_name(header)
     return is_loopback(name) or name == bound_to.strip("[]").lower()
+
+
+def _is_every_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False

@@ -106,10 +106,6 @@ class InputMessage(Shape):
     ]
 
 
-class InputTextOnly(InputText):
-    """A text part, where nothing else is allowed."""
-
-
 class CallOutput(Shape):
     """The answer to a `function_call` named `request_user_input`."""
 
@@ -117,7 +113,7 @@ class CallOutput(Shape):
     call_id: Identifier
     output: Annotated[
         Annotated[str, Tag("|text")]
-        | Annotated[Annotated[list[InputTextOnly], Field(min_length=1, max_length=MAX_ITEMS)], Tag("|list")],
+        | Annotated[Annotated[list[InputText], Field(min_length=1, max_length=MAX_ITEMS)], Tag("|list")],
         Discriminator(_tag_of_text_or_list),
     ]
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from turnlane.runtime.conversation import Turn
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.server.call import Call
-from turnlane.server.problem import not_found
-
-_STOPPED: Final = "the server stopped before the turn ended; it is kept and runs again: retrieve {} later"
+from turnlane.server.problem import NO_RETRY, Problem, not_found
 
 
 async def end_of(call: Call, turn: Turn) -> Turn:
     """The turn when it has ended. When the client goes meanwhile, the turn goes on.
 
     Raises:
-        Problem: 404, it was deleted meanwhile.
-        EngineUnavailable: the server stopped; the turn runs again at its next start.
+        Problem: 404, it was deleted meanwhile; 503, the server stopped before.
     """
-    return _checked(turn, turn if turn.ended else await call.engine.wait(turn.id))
+    if turn.ended:
+        return turn
+    try:
+        return _checked(turn, await call.engine.wait(turn.id))
+    except EngineUnavailable:
+        raise _stopped(turn) from None
 
 
 async def ended_turn(call: Call, turn: Turn) -> Turn:
@@ -31,5 +31,17 @@ def _checked(turn: Turn, now: Turn | None) -> Turn:
     if now is None:
         raise not_found("response", turn.id)
     if not now.ended:
-        raise EngineUnavailable(_STOPPED.format(turn.id))
+        raise _stopped(turn)
     return now
+
+
+def _stopped(turn: Turn) -> Problem:
+    """503. Not to be repeated on its own, unlike others: the turn is kept, a second request were a second turn."""
+    return Problem(
+        503,
+        f"the server stopped before the turn ended; the turn is kept and runs again: retrieve {turn.id} later",
+        type="server_error",
+        code="server_stopped",
+        headers=NO_RETRY,
+        extra={"response_id": turn.id, "conversation_id": turn.conversation},
+    )
