@@ -17,7 +17,7 @@ from autogen_agentchat.agents import (
 )
 from autogen_agentchat.base import Response
 from autogen_agentchat.conditions import MaxMessageTermination
-from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, TextMessage
+from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, StructuredMessage, TextMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import CancellationToken
@@ -128,7 +128,9 @@ class TestAssistantAgent:
         provider.use([Rule(say='{"mood": "calm"}')])
         conversation = talk(
             lambda: RoundRobinGroupChat(
-                [AssistantAgent("reader", client(), output_content_type=Mood)], max_turns=1
+                [AssistantAgent("reader", client(), output_content_type=Mood)],
+                max_turns=1,
+                custom_message_types=[StructuredMessage[Mood]],
             )
         )
         await conversation.say("how do I sound?")
@@ -142,7 +144,7 @@ class TestAssistantAgent:
         assert len(deltas) > 1
         assert "".join(delta["text"] for delta in deltas) == "one two three four"
         [message] = ended.items("message")
-        assert {delta["item"] for delta in deltas} == {message["id"]}
+        assert {delta["item"] for delta in deltas} == {message["item"]}
         kinds = [event.kind for event in ended.events]
         assert kinds.index("message") > max(i for i, kind in enumerate(kinds) if kind == "text.delta")
         assert ended.usage.output_tokens > 0
@@ -156,7 +158,7 @@ class TestAssistantAgent:
         assert ended.answer == "42"
         if stream:
             assert "".join(d["text"] for d in ended.data("reasoning.delta")) == "let me think hard"
-            assert {d["item"] for d in ended.data("reasoning.delta")} == {ended.items("reasoning")[0]["id"]}
+            assert {d["item"] for d in ended.data("reasoning.delta")} == {ended.items("reasoning")[0]["item"]}
             assert "".join(d["text"] for d in ended.data("text.delta")) == "42"
 
     async def test_reasoning_of_a_streamed_reflection_keeps_its_item(self, talk, client, provider):
@@ -167,9 +169,9 @@ class TestAssistantAgent:
         ended = await talk(agent).say("order 7?")
         assert [item["type"] for item in ended.output] == ["reasoning", "tool", "reasoning", "message"]
         shown = [(d["item"], d["text"]) for d in ended.data("reasoning")]
-        assert shown == [(item["id"], "thinking it over") for item in ended.items("reasoning")]
+        assert shown == [(item["item"], "thinking it over") for item in ended.items("reasoning")]
         assert {d["item"] for d in ended.data("reasoning.delta")} == {
-            item["id"] for item in ended.items("reasoning")
+            item["item"] for item in ended.items("reasoning")
         }
 
     async def test_text_beside_a_streamed_tool_call_stays_a_message(self, talk, client, provider):
@@ -189,7 +191,7 @@ class TestAssistantAgent:
             ("message", "final_answer"),
         ]
         items = {d["item"] for d in ended.data("text.delta")}
-        assert items == {item["id"] for item in ended.items("message")}
+        assert items == {item["item"] for item in ended.items("message")}
 
     async def test_memory_reaches_the_prompt_and_shows_as_a_note(self, talk, client, provider):
         memory = ListMemory("facts")

@@ -71,7 +71,7 @@ class TestRoundRobin:
         )
         ended = await talk(team).say("red")
         for message in ended.items("message"):
-            deltas = [d for d in ended.data("text.delta") if d["item"] == message["id"]]
+            deltas = [d for d in ended.data("text.delta") if d["item"] == message["item"]]
             assert {d["agent"] for d in deltas} == {message["agent"]}
             assert "".join(d["text"] for d in deltas) == message["text"]
 
@@ -98,6 +98,7 @@ class TestSelector:
                 [agent("ann"), agent("bob"), agent("cid")],
                 model_client=client(),
                 selector_prompt="{roles} {history} pick one of {participants}",
+                allow_repeated_speaker=True,
                 max_turns=1,
             )
         )
@@ -107,6 +108,7 @@ class TestSelector:
         assert provider.received == 2
         again = await conversation.say("blue")
         assert "red" in again.answer
+        assert again.usage.model_calls == 2
 
     async def test_a_streaming_selector_is_not_a_message_of_the_team(self, talk, agent, client, provider):
         provider.use(lambda request: "bob" if "pick one" in request.system + request.user_message else "hello")

@@ -1,9 +1,12 @@
 """Everything Turnlane knows of the `openai` package and its HTTP library (httpx, or httpx2 from 3.x on).
 
-Every `AsyncOpenAI` that is made while Turnlane serves gets one HTTP client per process and loop, and no
-retries of its own: a client of its own costs 34 ms of CPU for its TLS context and, dropped without
-`close()`, breaks other requests (hazard TL302); its own retries multiply with those of the model boundary
-(TL305).
+Every `AsyncOpenAI` that is made while Turnlane serves gets one HTTP client per process and loop: a client of
+its own costs 34 ms of CPU for its TLS context and, dropped without `close()`, breaks other requests (hazard
+TL302). Those whose calls cross the model boundary have no retries of their own, which would multiply with the
+boundary's (TL305).
+
+A client that a tool makes for itself is out of the boundary's sight, but not of this transport's: its model
+calls count against the run's bound, so that a tool which runs its own agent ends (TL402).
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ import importlib
 import json
 import os
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import openai
 
-from turnlane.runtime.conversation import Failure
+from turnlane.runtime.agent import ReentrantRun, current_run
+from turnlane.runtime.conversation import Failure, Usage
 from turnlane.runtime.retry import Fault, classify
 from turnlane.telemetry.redact import redact
 
@@ -45,8 +50,8 @@ class ToolCallCut(Exception):
     """The answer ended inside a tool call; its arguments are not whole (hazard TL307)."""
 
 
-class StreamWatch:
-    """Whether the stream of the current model call was seen to end with `[DONE]`."""
+class WatchedCall:
+    """A model call that crosses the boundary. `done`: its stream was seen to end with `[DONE]`."""
 
     __slots__ = ("done",)
 
@@ -54,7 +59,19 @@ class StreamWatch:
         self.done = False
 
 
-stream_watch: ContextVar[StreamWatch | None] = ContextVar("turnlane_stream_watch", default=None)
+_watched: ContextVar[WatchedCall | None] = ContextVar("turnlane_watched_call", default=None)
+
+
+@contextmanager
+def watched_call() -> Iterator[WatchedCall]:
+    """Requests inside belong to a model call that the boundary has counted."""
+    call = WatchedCall()
+    _watched.set(call)
+    try:
+        yield call
+    finally:
+        # Not by token: a stream's generator may be closed in another context than it was begun in.
+        _watched.set(None)
 
 
 class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
@@ -68,10 +85,12 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     async def handle_async_request(self, request: Any) -> Any:
+        call = _watched.get()
+        if call is None and (refusal := _refused_by_run(request)) is not None:
+            return refusal
         response = await self._pool().handle_async_request(request)
-        watch = stream_watch.get()
-        if watch is not None and "text/event-stream" in response.headers.get("content-type", ""):
-            response.stream = _WatchedStream(response.stream, watch)
+        if call is not None and "text/event-stream" in response.headers.get("content-type", ""):
+            response.stream = _WatchedStream(response.stream, call)
         return response
 
     def _pool(self) -> Any:
@@ -95,7 +114,7 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
 
 
 class _WatchedStream(httpx.AsyncByteStream):  # type: ignore[misc]
-    def __init__(self, inner: Any, watch: StreamWatch) -> None:
+    def __init__(self, inner: Any, watch: WatchedCall) -> None:
         self._inner = inner
         self._watch = watch
 
@@ -109,6 +128,62 @@ class _WatchedStream(httpx.AsyncByteStream):  # type: ignore[misc]
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+_MODEL_CALLS = ("/chat/completions", "/completions", "/responses")
+REENTRANT = "reentrant_run"
+
+
+def _refused_by_run(request: Any) -> Any | None:
+    """The answer to a request that the run it comes from may not make; None: let it pass.
+
+    An answer and not an exception: the openai package would take that for a broken connection, and try again.
+    """
+    run = current_run.get()
+    if run is None:
+        return None
+    if run.stop:
+        return _refusal(request, "turn_stopped", f"the turn was stopped: {run.stop.reason}")
+    if not request.url.path.endswith(_MODEL_CALLS):
+        return None
+    if run.usage.model_calls >= run.max_model_calls:
+        text = (
+            f"this turn made {run.max_model_calls} model calls, which is its bound (setting max_model_calls); "
+            "a tool that runs its own agent goes on for ever (hazard TL402): return data to the run instead"
+        )
+        return _refusal(request, REENTRANT, text)
+    run.add_usage(Usage(model_calls=1))
+    return None
+
+
+def _refusal(request: Any, code: str, text: str) -> Any:
+    error = {"message": text, "type": "invalid_request_error", "param": None, "code": code}
+    return httpx.Response(400, json={"error": error}, headers={"x-should-retry": "false"}, request=request)
+
+
+def is_reentrant(error: BaseException) -> bool:
+    """Whether an exception of a tool comes from a run that was refused for calling itself."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None:
+            return False
+        if isinstance(seen, ReentrantRun) or getattr(seen, "code", None) == REENTRANT:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def http_client_of(model_client: Any) -> Any | None:
+    """The HTTP client below a framework's model client that uses the openai package; None: another package."""
+    client = getattr(model_client, "_client", None)
+    return client._client if isinstance(client, openai.AsyncOpenAI) else None
+
+
+def leave_retries_to_the_boundary(model_client: Any) -> None:
+    """Two who retry multiply (TL305): an openai client behind the boundary does not."""
+    client = getattr(model_client, "_client", None)
+    if isinstance(client, openai.AsyncOpenAI):
+        client.max_retries = 0
 
 
 def _new_pool() -> Any:
@@ -155,10 +230,9 @@ def shared_http_client() -> SharedHttpClient:
 
 
 def install() -> None:
-    """Make every new `AsyncOpenAI` (and Azure's) use the shared HTTP client and no retries. Idempotent.
+    """Make every new `AsyncOpenAI` (and Azure's) use the shared HTTP client. Idempotent.
 
-    Only the public parameters `http_client` and `max_retries` are set, and an `http_client` of the user's
-    own is kept.
+    Only the public parameter `http_client` is set, and one of the user's own is kept.
     """
     global _original_init
     if _original_init is not None:
@@ -169,7 +243,6 @@ def install() -> None:
     def with_shared_client(self: Any, *args: Any, **kwargs: Any) -> None:
         if kwargs.get("http_client") is None:
             kwargs["http_client"] = shared_http_client()
-        kwargs["max_retries"] = 0
         original(self, *args, **kwargs)
 
     openai.AsyncOpenAI.__init__ = with_shared_client  # type: ignore[method-assign]

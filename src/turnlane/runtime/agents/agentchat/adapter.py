@@ -7,7 +7,7 @@ import json
 import logging
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from autogen_agentchat.agents import AssistantAgent
@@ -15,6 +15,8 @@ from autogen_agentchat.base import ChatAgent, TaskResult, Team
 from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
 from autogen_agentchat.teams import Swarm
 from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient
+from autogen_core.tools import Workbench
 
 from turnlane.runtime.agent import (
     Answer,
@@ -26,17 +28,21 @@ from turnlane.runtime.agent import (
     current_tool,
 )
 from turnlane.runtime.agents import openai_client
+from turnlane.runtime.agents.agentchat.discard import close_own
 from turnlane.runtime.agents.agentchat.ledger import Ledger
 from turnlane.runtime.agents.agentchat.messages import (
     InputNotSupported,
-    Transcript,
     answer_text,
     to_messages,
     to_model_context,
 )
 from turnlane.runtime.agents.agentchat.model_client import BoundaryClient
+from turnlane.runtime.agents.agentchat.team_tasks import Halt, branches_ended, end_tasks, read_all
 from turnlane.runtime.agents.agentchat.tools import GuardedWorkbench
+from turnlane.runtime.agents.agentchat.transcript import Transcript
+from turnlane.runtime.agents.agentchat.unsaved import Unsaved
 from turnlane.runtime.agents.agentchat.wiring import (
+    CancelledByAgent,
     Memory,
     Parts,
     find_parts,
@@ -49,10 +55,6 @@ from turnlane.runtime.conversation import Failure, JsonObject, SavedState
 from turnlane.telemetry.redact import redact
 
 STATE_FORMAT: Final = "agentchat/1"
-
-
-class _HumanAsked(Exception):
-    """Ends the run at the place where a human is asked."""
 
 
 class AgentchatAdapter:
@@ -78,8 +80,8 @@ class AgentchatAdapter:
         """See `turnlane.runtime.agent.Adapter.prepare`."""
         assert isinstance(built, ChatAgent | Team)
         parts = find_parts(built)
-        refuse_shared(built, parts, self._memory)
-        return PreparedAgent(built, parts, run, self._memory)
+        refuse_shared(parts, self._memory)
+        return PreparedAgent(built, parts, run)
 
     def failure(self, error: BaseException) -> Failure | None:
         """See `turnlane.runtime.agent.Adapter.failure`."""
@@ -108,62 +110,74 @@ class PreparedAgent:
 
     version = STATE_FORMAT
 
-    def __init__(self, built: ChatAgent | Team, parts: Parts, run: Run, memory: Memory) -> None:
+    def __init__(self, built: ChatAgent | Team, parts: Parts, run: Run) -> None:
         self.kind = kind_of(built)
         self._built = built
         self._parts = parts
         self._run = run
-        self._memory = memory
-        self._ledger: Ledger | None = Ledger() if parts.humans else None
+        self._unsaved = Unsaved(parts)
+        self._ledger = Ledger() if parts.humans else None
         self._state_before: Any = None
         self._pending: JsonObject | None = None
         """A turn that asked a human and waits for the answer."""
         self._handoff: JsonObject | None = None
         """The last turn handed over to somebody outside; Swarm wants its answer as a handoff."""
-        self._asked: tuple[str, str] | None = None
         self._question: JsonObject | None = None
+        """What has to be kept when this turn asks a human."""
         self._token = CancellationToken()
+        self._halt = Halt(run, parts.teams, self._token)
+        self._stand_ins: list[BoundaryClient | GuardedWorkbench] = []
         humans = {human.name for human in parts.humans}
-        self._transcript = Transcript(run, is_team=isinstance(built, Team), is_user=humans.__contains__)
+        self._transcript = Transcript(run, is_user=humans.__contains__)
+        # Before the state is loaded: loading makes a team's managers, which take the model client with them.
+        self._wire()
 
     async def load(self, state: SavedState) -> None:
         """See `turnlane.runtime.agent.Prepared.load`."""
         if state.version != self.version or state.kind != self.kind:
-            raise StateMismatch(
-                f"the conversation's saved state is of {state.kind} ({state.version}), this agent is {self.kind} "
-                f"({self.version}); the state was left as it is. Serve the earlier version of the agent under "
-                "its name, or start a new conversation."
-            )
-        self._state_before = state.data["agent"]
+            raise self._mismatch(f"the conversation's saved state is of {state.kind} ({state.version})")
+        if not isinstance(state.data, Mapping) or "agent" not in state.data:
+            raise self._mismatch("the conversation's saved state is damaged")
+        self._state_before = {"agent": state.data["agent"], "unsaved": state.data.get("unsaved", {})}
         self._pending = state.data.get("pending")
         self._handoff = state.data.get("handoff")
-        if self._state_before is not None:
-            await self._built.load_state(self._state_before)
+        if self._state_before["agent"] is not None:
+            await self._load(self._state_before)
+
+    async def _load(self, state: JsonObject) -> None:
+        theirs = type(self._built).__module__.startswith("autogen_")
+        if theirs and not (isinstance(state["agent"], Mapping) and "type" in state["agent"]):
+            # The framework takes {} and any other mapping for a state, and starts anew without a word.
+            raise self._mismatch("the conversation's saved state is damaged")
+        try:
+            await self._built.load_state(state["agent"])
+            await self._unsaved.load(state["unsaved"])
+        except (ValueError, KeyError) as error:
+            if not theirs:
+                raise
+            reason = str(error).partition("\n")[0]
+            raise self._mismatch(f"the conversation's saved state does not load ({reason})") from error
+
+    def _mismatch(self, what: str) -> StateMismatch:
+        return StateMismatch(
+            f"{what}, this agent is {self.kind} ({self.version}); the state was left as it is. Serve the earlier "
+            "version of the agent under its name, or start a new conversation."
+        )
 
     async def run(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> Answer:
         """See `turnlane.runtime.agent.Prepared.run`."""
         if self._pending is not None and self._ledger is not None:
-            self._ledger = Ledger.from_json(self._pending["ledger"], answer_text(input))
-            self._transcript.muted = True
+            self._ledger.replay(self._pending["ledger"], answer_text(input))
+            self._transcript.mute(self._pending["seen"])
             input, items = self._pending["input"], self._pending["items"]
-        self._wire()
         messages = await self._messages(input, items)
         self._transcript.expect_echo(messages)
-        self._run.stop.on_set(self._token.cancel)
         try:
             await self._consume(messages)
         except Exception:
-            if self._asked is None:
+            if self._ledger is None or self._ledger.question is None or self._run.stop:
                 raise
-            agent, prompt = self._asked
-            assert self._ledger is not None
-            self._transcript.muted = False
-            self._transcript.ask_human(agent=agent, prompt=prompt, reason="user_proxy")
-            self._question = {
-                "input": list(input),
-                "items": list(items),
-                "ledger": self._ledger.to_json(),
-            }
+            await self._ask(self._ledger, input, items)
         else:
             self._note_handoff()
         return Answer(self._transcript.finish(), self._run.incomplete)
@@ -171,12 +185,17 @@ class PreparedAgent:
     async def save(self) -> SavedState:
         """See `turnlane.runtime.agent.Prepared.save`."""
         if self._question is not None:
-            data = {"agent": self._state_before, "pending": self._question}
+            before = self._state_before or {"agent": None, "unsaved": {}}
+            data = {**before, "handoff": self._handoff, "pending": self._question}
         else:
-            data = {"agent": dict(await self._built.save_state()), "handoff": self._handoff}
+            data = {
+                "agent": await self._built.save_state(),
+                "unsaved": await self._unsaved.save(),
+                "handoff": self._handoff,
+            }
         try:
-            json.dumps(data)
-        except (TypeError, ValueError) as error:
+            json.dumps(data, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
             raise StateNotJson(
                 f"the state of {self.kind} is not JSON ({error}): `save_state` of your agent class must return "
                 "plain dicts, lists, strings and numbers"
@@ -185,55 +204,66 @@ class PreparedAgent:
 
     async def discard(self) -> None:
         """Close clients and workbenches that only this run used."""
-        closers = [
-            *(client.close for client in self._parts.clients if not self._kept(client)),
-            *(bench.stop for bench in self._parts.workbenches if not self._kept(bench)),
-        ]
-        for close in closers:
-            try:
-                await close()
-            except Exception:  # noqa: S112 - it is being thrown away; its complaints help nobody
-                continue
-
-    def _kept(self, thing: object) -> bool:
-        return self._memory.is_process_wide(thing) or _costs_nothing_to_drop(thing)
+        await close_own(self._stand_ins)
 
     async def _consume(self, messages: list[BaseChatMessage]) -> None:
+        stream = self._built.run_stream(task=messages, cancellation_token=self._token)
+        try:
+            with self._halt.reading():
+                await read_all(stream, self._take)
+        except BaseException:
+            if self._ledger is None or self._ledger.question is None or self._run.stop:
+                await end_tasks(self._parts.teams)
+            raise
+
+    def _take(self, message: Any) -> None:
+        if not isinstance(message, TaskResult):
+            self._transcript.add(message)
+
+    async def _ask(self, ledger: Ledger, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> None:
+        """End the turn with the question that a human was asked."""
+        # What other branches have begun ends first: a tool that was cut off would be run again by the replay.
         with self._run.stoppable():
-            async for message in self._built.run_stream(task=messages, cancellation_token=self._token):
-                if not isinstance(message, TaskResult):
-                    self._transcript.add(message)
-        self._run.stop.check()
+            await branches_ended(self._parts.teams)
+        assert ledger.question is not None
+        agent, prompt = ledger.question
+        self._transcript.ask_human(agent=agent, prompt=prompt, reason="user_proxy")
+        self._question = {
+            "input": list(input),
+            "items": list(items),
+            "seen": self._transcript.seen,
+            "ledger": ledger.to_json(),
+        }
 
     def _wire(self) -> None:
-        run, ledger, transcript = self._run, self._ledger, self._transcript
-        put_in_place(
-            self._parts,
-            lambda client: BoundaryClient(client, run, ledger, transcript.note_cut),
-            lambda bench: GuardedWorkbench(bench, run, ledger, transcript.add, transcript.note_tool_error),
-        )
-        for agent in self._parts.agents:
-            watch_agent(agent, run, self._note_error)
-        for team in self._parts.teams:
+        run, ledger, transcript, parts = self._run, self._ledger, self._transcript, self._parts
+
+        def client(inner: ChatCompletionClient) -> BoundaryClient:
+            self._stand_ins.append(made := BoundaryClient(inner, run, ledger, transcript.note_cut))
+            return made
+
+        def workbench(inner: Workbench) -> GuardedWorkbench:
+            self._stand_ins.append(made := GuardedWorkbench(inner, run, ledger, transcript))
+            return made
+
+        put_in_place(parts, client, workbench)
+        for agent in parts.agents:
+            watch_agent(agent, run, self._note_error, transcript.expect_final if agent is self._built else None)
+        for team in parts.teams:
             watch_team(team)
-        for human in self._parts.humans:
+        for human in parts.humans:
             human.input_func = self._input_of(human.name)
             human._is_async = True
 
     def _input_of(self, name: str) -> Any:
         async def ask(prompt: str, cancellation_token: CancellationToken | None = None) -> str:
             assert self._ledger is not None
-            answer = self._ledger.human_answer()
-            if answer is not None:
-                self._transcript.muted = self._ledger.replaying
-                return answer
-            self._asked = (name, prompt)
-            raise _HumanAsked
+            return self._ledger.human_answer(name, prompt)
 
         return ask
 
     async def _messages(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> list[BaseChatMessage]:
-        if self._handoff is not None and _is_swarm(self._built):
+        if self._handoff is not None and isinstance(self._built, Swarm):
             # Swarm finds the next speaker by the last handoff; plain text fails.
             return [
                 HandoffMessage(
@@ -250,6 +280,7 @@ class PreparedAgent:
 
     def _note_handoff(self) -> None:
         last = self._transcript.last_message
+        self._handoff = None
         if not isinstance(last, HandoffMessage) or last.target in {agent.name for agent in self._parts.agents}:
             return
         self._handoff = {"source": last.source, "target": last.target}
@@ -257,9 +288,12 @@ class PreparedAgent:
         self._transcript.ask_human(agent=last.source, prompt=last.content, reason="handoff")
 
     def _note_error(self, error: Exception, agent: str) -> None:
-        if self._asked is not None or isinstance(error, TurnStopped):
+        asked = self._ledger is not None and self._ledger.question is not None
+        if asked or isinstance(error, TurnStopped):
             return
         self._run.note_failure(describe_error(error, agent))
+        if current_tool.get() is None:
+            self._halt.failed()
 
 
 class StateNotJson(Exception):
@@ -280,11 +314,13 @@ def describe_error(error: BaseException, agent: str | None) -> Failure:
             tool=current_tool.get(),
             stack=stack,
         )
+    itself = isinstance(error, CancelledByAgent)
     return Failure(
-        type=type(error).__name__,
+        type="CancelledError" if itself else type(error).__name__,
         message=redact(str(error)) or type(error).__name__,
         kind="agent",
         code="agent_error",
+        hazard="TL404" if itself else None,
         agent=agent,
         tool=current_tool.get(),
         stack=stack,
@@ -317,14 +353,5 @@ def framework_version() -> str:
     return importlib.metadata.version("autogen-agentchat")
 
 
-def _is_swarm(built: ChatAgent | Team) -> bool:
-    return isinstance(built, Swarm)
-
-
 def _is_background(item: JsonObject) -> bool:
     return item.get("role") in ("system", "developer", "assistant")
-
-
-def _costs_nothing_to_drop(thing: object) -> bool:
-    inner = getattr(getattr(thing, "_client", None), "_client", None)
-    return isinstance(inner, openai_client.SharedHttpClient)

@@ -13,7 +13,11 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
+
+
+class HumanAsked(Exception):
+    """Ends the run at the place where a human is asked."""
 
 
 class Ledger:
@@ -22,34 +26,45 @@ class Ledger:
     def __init__(self) -> None:
         self._kept: list[tuple[str, str, Any]] = []
         self._replay: dict[tuple[str, str], deque[Any]] = defaultdict(deque)
-        self.human_answers: deque[str] = deque()
-        self._answers_given: list[str] = []
+        self._human_answers: dict[str, deque[str]] = defaultdict(deque)
+        self._answers: list[tuple[str, str]] = []
+        """Which agent stood for the human, and what the human said."""
+        self.question: tuple[str, str] | None = None
+        """Who asks the human, and what. Set once; nothing new begins after it."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], answer: str) -> Self:
-        """The ledger of a turn that asked, with the human's answer to it."""
-        ledger = cls()
+    def replay(self, data: Mapping[str, Any], answer: str) -> None:
+        """Go on from the ledger of a turn that asked (its `to_json`), with the human's answer to it."""
         for kind, asked, answered in data["kept"]:
-            ledger._replay[kind, asked].append(answered)
-            ledger._kept.append((kind, asked, answered))
-        ledger.human_answers.extend([*data["answers"], answer])
-        return ledger
+            self._replay[kind, asked].append(answered)
+            self._kept.append((kind, asked, answered))
+        self._answers = [(agent, text) for agent, text in data["answers"]]
+        self._answers.append((data["asked_by"], answer))
+        for agent, text in self._answers:
+            self._human_answers[agent].append(text)
 
     def to_json(self) -> dict[str, Any]:
-        return {"kept": [list(row) for row in self._kept], "answers": list(self._answers_given)}
+        return {
+            "kept": [list(row) for row in self._kept],
+            "answers": [list(row) for row in self._answers],
+            "asked_by": self.question[0] if self.question else None,
+        }
 
-    @property
-    def replaying(self) -> bool:
-        """Whether the run has yet to arrive at the place where the human was asked."""
-        return bool(self.human_answers)
+    def human_answer(self, agent: str, prompt: str) -> str:
+        """The next answer of the human.
 
-    def human_answer(self) -> str | None:
-        """The next answer of the human, or None: ask, and end the turn."""
-        if not self.human_answers:
-            return None
-        answer = self.human_answers.popleft()
-        self._answers_given.append(answer)
-        return answer
+        Raises:
+            HumanAsked: there is none yet; the turn ends with this question.
+        """
+        if self.question is None and self._human_answers[agent]:
+            return self._human_answers[agent].popleft()
+        self.question = self.question or (agent, prompt)
+        raise HumanAsked
+
+    def check(self) -> None:
+        """Raises HumanAsked once a human is asked: what another branch of the run would begin now, the next
+        turn begins again."""
+        if self.question is not None:
+            raise HumanAsked
 
     def model_answer(self, asked: str) -> Any | None:
         return self._next("model", asked)

@@ -47,6 +47,7 @@ class BoundaryClient(ChatCompletionClient):
         on_cut: Callable[[str, str], None],
     ) -> None:
         self.inner = inner
+        openai_client.leave_retries_to_the_boundary(inner)
         self._run = run
         self._ledger = ledger
         self._on_cut = on_cut
@@ -70,14 +71,15 @@ class BoundaryClient(ChatCompletionClient):
 
         async def send() -> CreateResult:
             try:
-                return await self.inner.create(
-                    messages,
-                    tools=tools,
-                    tool_choice=tool_choice,
-                    json_output=json_output,
-                    extra_create_args=extra_create_args,
-                    cancellation_token=cancellation_token,
-                )
+                with openai_client.watched_call():
+                    return await self.inner.create(
+                        messages,
+                        tools=tools,
+                        tool_choice=tool_choice,
+                        json_output=json_output,
+                        extra_create_args=extra_create_args,
+                        cancellation_token=cancellation_token,
+                    )
             except Exception as error:
                 if self.is_openai:
                     raise openai_client.malformed(error) from error
@@ -103,30 +105,27 @@ class BoundaryClient(ChatCompletionClient):
             return
 
         async def send() -> AsyncGenerator[str | CreateResult, None]:
-            watch = openai_client.StreamWatch()
-            openai_client.stream_watch.set(watch)
             more: dict[str, Any] = {}
             if self.is_openai and "stream_options" not in self._create_args(extra_create_args):
                 more["include_usage"] = True  # without it, OpenAI's streams count no tokens
             try:
-                async for piece in self.inner.create_stream(
-                    messages,
-                    tools=tools,
-                    tool_choice=tool_choice,
-                    json_output=json_output,
-                    extra_create_args=extra_create_args,
-                    cancellation_token=cancellation_token,
-                    **more,
-                ):
-                    if isinstance(piece, CreateResult):
-                        self._check_end(piece, watch)
-                    yield piece
+                with openai_client.watched_call() as watch:
+                    async for piece in self.inner.create_stream(
+                        messages,
+                        tools=tools,
+                        tool_choice=tool_choice,
+                        json_output=json_output,
+                        extra_create_args=extra_create_args,
+                        cancellation_token=cancellation_token,
+                        **more,
+                    ):
+                        if isinstance(piece, CreateResult):
+                            self._check_end(piece, watch)
+                        yield piece
             except Exception as error:
                 if self.is_openai:
                     raise openai_client.malformed(error) from error
                 raise
-            finally:
-                openai_client.stream_watch.set(None)
 
         async for piece in self._run.boundary.stream(self._run, self, send):
             if isinstance(piece, CreateResult):
@@ -158,7 +157,7 @@ class BoundaryClient(ChatCompletionClient):
             problem=problem,
         )
 
-    def _check_end(self, result: CreateResult, watch: openai_client.StreamWatch) -> None:
+    def _check_end(self, result: CreateResult, watch: openai_client.WatchedCall) -> None:
         # Some providers send the usage together with the finish reason, which AutoGen then reports as
         # "unknown"; so three signs are needed before a stream counts as cut.
         counted = result.usage.completion_tokens > 0
@@ -173,7 +172,10 @@ class BoundaryClient(ChatCompletionClient):
             return "", None
         asked = _fingerprint(messages, tools)
         kept = self._ledger.model_answer(asked)
-        return asked, None if kept is None else CreateResult.model_validate(kept)
+        if kept is not None:
+            return asked, CreateResult.model_validate(kept)
+        self._ledger.check()
+        return asked, None
 
     def _answered(self, asked: str, result: CreateResult) -> None:
         if self._ledger is not None:
@@ -210,6 +212,11 @@ class BoundaryClient(ChatCompletionClient):
     @property
     def model_info(self) -> ModelInfo:
         return self.inner.model_info
+
+    def let_go(self) -> ChatCompletionClient:
+        """Give back what this stands for; the run is over."""
+        inner, self.inner = self.inner, None  # type: ignore[assignment]
+        return inner
 
     def dump_component(self) -> Any:
         return self.inner.dump_component()

@@ -11,24 +11,32 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage
 from autogen_core import CancellationToken
-from autogen_core.tools import StaticStreamWorkbench, TextResultContent, ToolResult, ToolSchema, Workbench
+from autogen_core.tools import (
+    StaticStreamWorkbench,
+    StaticWorkbench,
+    TextResultContent,
+    ToolResult,
+    ToolSchema,
+    Workbench,
+)
 from pydantic import ValidationError
 
 from turnlane.runtime.agent import ReentrantRun, Run, ToolError, current_agent, current_tool
+from turnlane.runtime.agents import openai_client
 from turnlane.runtime.agents.agentchat.ledger import Ledger
+from turnlane.runtime.agents.agentchat.transcript import Transcript
 from turnlane.telemetry.events import emit
 
 
 class GuardedWorkbench(Workbench):
     """A workbench around the user's own, for one run.
 
-    `on_inner` gets what agents that are used as tools say while they run; `on_error` gets a failed call's id
-    and its structured error.
+    The transcript is told what agents that are used as tools say while they run, and of structured errors.
     """
 
     component_type = "workbench"
@@ -38,14 +46,13 @@ class GuardedWorkbench(Workbench):
         inner: Workbench,
         run: Run,
         ledger: Ledger | None,
-        on_inner: Callable[[BaseAgentEvent | BaseChatMessage], None],
-        on_error: Callable[[str, dict[str, Any]], None],
+        transcript: Transcript,
     ) -> None:
         self.inner = inner
         self._run = run
         self._ledger = ledger
-        self._on_inner = on_inner
-        self._on_error = on_error
+        self._transcript = transcript
+        self._is_static = _is_static(inner)
 
     async def list_tools(self) -> list[ToolSchema]:
         return await self.inner.list_tools()
@@ -58,28 +65,37 @@ class GuardedWorkbench(Workbench):
         call_id: str | None = None,
     ) -> ToolResult:
         """Call a tool. Always returns a result, whatever happens: the framework hangs on everything else."""
-        asked = ""
+        arguments = arguments or {}
+        asked = _fingerprint(name, arguments)
         if self._ledger is not None:
-            asked = _fingerprint(name, arguments)
             if (kept := self._ledger.tool_answer(asked)) is not None:
                 return ToolResult.model_validate(kept)
-        started = time.monotonic()
-        result, outcome = await self._call(name, arguments or {}, call_id)
+            if self._ledger.question is not None:
+                return self._error(name, call_id, "HumanAsked", None, "A human was asked first.")
+        started, failed_before = time.monotonic(), self._run.failure
+        result, outcome = await self._call(name, arguments, call_id, asked)
         emit(
-            "tool.call",
-            tool=name,
-            agent=current_agent.get(),
-            seconds=time.monotonic() - started,
-            outcome=outcome,
+            "tool.call", tool=name, agent=current_agent.get(), seconds=time.monotonic() - started, outcome=outcome
         )
-        if self._ledger is not None and outcome in ("ok", "error"):
+        if outcome == "error":
+            # What went wrong inside (an agent used as a tool) is told to the model and is not the turn's error.
+            self._run.failure = failed_before
+        if self._ledger is not None and self._is_final(outcome):
             self._ledger.keep_tool_answer(asked, result.model_dump(mode="json"))
+            self._transcript.forget_inside(asked)
         return result
 
-    async def _call(self, name: str, arguments: Mapping[str, Any], call_id: str | None) -> tuple[ToolResult, str]:
+    def _is_final(self, outcome: str) -> bool:
+        # An error after a human was asked may come from the asking: a team that runs as a tool ends by it.
+        assert self._ledger is not None
+        return outcome == "ok" or (outcome == "error" and self._ledger.question is None)
+
+    async def _call(
+        self, name: str, arguments: Mapping[str, Any], call_id: str | None, asked: str
+    ) -> tuple[ToolResult, str]:
         # A token of the call's own: a stopped or late tool is told, without stopping the framework's run.
         token = CancellationToken()
-        work = asyncio.ensure_future(self._in_tool(name, arguments, token, call_id))
+        work = asyncio.ensure_future(self._in_tool(name, arguments, token, call_id, asked))
         try:
             done = await self._finished_or_stopped(work)
         except asyncio.CancelledError:
@@ -107,23 +123,21 @@ class GuardedWorkbench(Workbench):
         return work.done()
 
     async def _in_tool(
-        self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None
+        self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None, asked: str
     ) -> ToolResult:
         current_tool.set(name)
-        inner = self.inner
-        if not isinstance(inner, StaticStreamWorkbench):
-            return await inner.call_tool(name, arguments, token, call_id)
-        tool = _raw_tool(inner, name)
+        tool = _raw_tool(self.inner, name) if self._is_static else None  # type: ignore[arg-type]
         if tool is None:
-            return await inner.call_tool(name, arguments, token, call_id)
+            return await self.inner.call_tool(name, arguments, token, call_id)
+        # Called directly, because the workbench turns every exception into its bare text (TL401).
         if not hasattr(tool, "run_json_stream"):
-            # Called directly, because the workbench turns every exception into its bare text (TL401).
             output = await tool.run_json(arguments, token, call_id=call_id)
             return _result(name, tool.return_value_as_string(output))
         last: Any = None
         async for piece in tool.run_json_stream(arguments, token, call_id=call_id):
-            if isinstance(piece, BaseAgentEvent | BaseChatMessage):
-                self._on_inner(piece)
+            # What has the source "user" is the task that the tool was called with.
+            if isinstance(piece, BaseAgentEvent | BaseChatMessage) and piece.source != "user":
+                self._transcript.add(piece, inside=asked)
             last = piece
         return _result(name, tool.return_value_as_string(last))
 
@@ -155,7 +169,7 @@ class GuardedWorkbench(Workbench):
 
     def _error(self, name: str, call_id: str | None, kind: str, hazard: str | None, text: str) -> ToolResult:
         error = {"type": kind, "message": text, "tool": name, "hazard": hazard}
-        self._on_error(call_id or "", error)
+        self._transcript.note_tool_error(call_id or "", error)
         return _result(name, json.dumps({"error": error}), is_error=True)
 
     def _timeout_text(self, name: str) -> str:
@@ -183,6 +197,11 @@ class GuardedWorkbench(Workbench):
     async def load_state(self, state: Mapping[str, Any]) -> None:
         await self.inner.load_state(state)
 
+    def let_go(self) -> Workbench:
+        """Give back what this stands for; the run is over."""
+        inner, self.inner = self.inner, None  # type: ignore[assignment]
+        return inner
+
     def dump_component(self) -> Any:
         return self.inner.dump_component()
 
@@ -196,6 +215,8 @@ def _explain(name: str, error: BaseException) -> tuple[str, str | None, str]:
         return "ToolError", None, str(error)
     if isinstance(error, ReentrantRun):
         return "ReentrantRun", "TL402", str(error)
+    if openai_client.is_reentrant(error):
+        return "ReentrantRun", "TL402", f"The tool {name!r} runs its own agent, again and again."
     if isinstance(error, ValidationError):
         return "InvalidArguments", "TL401", _invalid_arguments(name, error)
     kind = type(error).__name__
@@ -211,7 +232,17 @@ def _invalid_arguments(name: str, error: ValidationError) -> str:
     return f"The arguments of tool {name!r} are not valid: {'; '.join(reasons)}."
 
 
-def _raw_tool(workbench: StaticStreamWorkbench, name: str) -> Any | None:
+def _is_static(workbench: Workbench) -> bool:
+    """Whether the workbench calls its tools in the framework's own way; a user's subclass may do more."""
+    if not isinstance(workbench, StaticWorkbench):
+        return False
+    kind = type(workbench)
+    return kind.call_tool is StaticWorkbench.call_tool and (
+        getattr(kind, "call_tool_stream", None) in (None, StaticStreamWorkbench.call_tool_stream)
+    )
+
+
+def _raw_tool(workbench: StaticWorkbench, name: str) -> Any | None:
     original = workbench._override_name_to_original.get(name, name)
     return next((tool for tool in workbench._tools if tool.name == original), None)
 

@@ -1,15 +1,20 @@
 """Walks the objects a factory made and puts boundary, guards and human input in their places.
 
 The framework keeps its parts in attributes; a walk over them reaches nested teams, agents used as tools and
-the parts of users' own agent classes alike. Only objects made for this run are changed, never shared ones.
+the parts of users' own agent classes alike. Only objects made for this run are changed, never shared ones: a
+list or dict that holds a client may be anybody's, so the agent gets a copy with the stand-ins in it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Response, Team, TerminationCondition
@@ -19,13 +24,21 @@ from autogen_core.model_context import ChatCompletionContext
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import BaseTool, Workbench
 
-from turnlane.runtime.agent import ReentrantRun, Run, SharedObject, current_agent
+from turnlane.runtime.agent import ReentrantRun, Run, SharedObject, current_agent, current_tool
 from turnlane.runtime.agents.agentchat.model_client import BoundaryClient
 from turnlane.runtime.agents.agentchat.tools import GuardedWorkbench
 
-_CONTAINERS = (list, tuple, dict, set)
-_PARTS = (ChatAgent, Team, BaseTool, TerminationCondition, ChatCompletionContext)
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_STATEFUL = (ChatAgent, Team, TerminationCondition, ChatCompletionContext)
+_PARTS = (*_STATEFUL, BaseTool, Workbench)
+_REPLACED = (ChatCompletionClient, Workbench)
 _DEPTH = 12
+
+StandIn: TypeAlias = Callable[[object], object]
+
+
+class CancelledByAgent(Exception):
+    """An agent raised CancelledError though nobody had cancelled it; teams would wait for it for ever."""
 
 
 class Memory:
@@ -33,32 +46,14 @@ class Memory:
 
     def __init__(self) -> None:
         self._used: dict[int, weakref.ref[object]] = {}
-        self._process_wide: dict[int, weakref.ref[object]] = {}
 
     def used_before(self, thing: object) -> bool:
-        return _knows(self._used, thing)
+        kept = self._used.get(id(thing))
+        return kept is not None and kept() is thing
 
     def remember(self, thing: object) -> None:
-        _keep(self._used, thing)
-
-    def is_process_wide(self, thing: object) -> bool:
-        """Whether a client or workbench appeared in more than one run, so that no single run may close it."""
-        return _knows(self._process_wide, thing)
-
-    def seen_again(self, thing: object) -> None:
-        if self.used_before(thing):
-            _keep(self._process_wide, thing)
-        self.remember(thing)
-
-
-def _knows(table: dict[int, weakref.ref[object]], thing: object) -> bool:
-    kept = table.get(id(thing))
-    return kept is not None and kept() is thing
-
-
-def _keep(table: dict[int, weakref.ref[object]], thing: object) -> None:
-    number = id(thing)
-    table[number] = weakref.ref(thing, lambda _: table.pop(number, None))
+        number, used = id(thing), self._used
+        used[number] = weakref.ref(thing, lambda _: used.pop(number, None))
 
 
 @dataclass
@@ -68,10 +63,11 @@ class Parts:
     agents: list[ChatAgent] = field(default_factory=list)
     teams: list[Team] = field(default_factory=list)
     humans: list[UserProxyAgent] = field(default_factory=list)
-    clients: list[ChatCompletionClient] = field(default_factory=list)
-    workbenches: list[Workbench] = field(default_factory=list)
-    places: list[tuple[object, str | int, object]] = field(default_factory=list)
-    """(holder, attribute or index, value): where clients and workbenches are to be replaced."""
+    tools: list[BaseTool[Any, Any]] = field(default_factory=list)
+    stateful: list[object] = field(default_factory=list)
+    """Agents, teams, termination conditions, model contexts: what holds history and belongs to one run."""
+    places: list[tuple[object, str, object]] = field(default_factory=list)
+    """(holder, attribute, value): where they are, themselves or in containers."""
 
 
 def find_parts(built: object) -> Parts:
@@ -81,45 +77,52 @@ def find_parts(built: object) -> Parts:
         SharedObject: one agent stands in two teams (TL205).
     """
     parts = Parts()
-    seen: set[int] = set()
-    _visit(built, parts, seen, 0)
+    _visit(built, parts, set(), 0)
     _refuse_agent_in_two_teams(parts)
     return parts
 
 
 def _visit(thing: object, parts: Parts, seen: set[int], depth: int) -> None:
+    """Take a part in, and go on to what it holds."""
     if id(thing) in seen or depth > _DEPTH:
         return
     seen.add(id(thing))
+    _sort_in(thing, parts)
+    for name, value in list(getattr(thing, "__dict__", {}).items()):
+        # A tool or workbench may be shared by the process; its own clients are left as they are.
+        changeable = isinstance(thing, _STATEFUL)
+        if _look_through(value, parts, seen, depth + 1) and changeable:
+            parts.places.append((thing, name, value))
+
+
+def _look_through(value: object, parts: Parts, seen: set[int], depth: int) -> bool:
+    """Visit the parts in an attribute's value; True when there are clients or workbenches in it."""
+    if isinstance(value, _REPLACED):
+        if isinstance(value, Workbench):
+            _visit(value, parts, seen, depth)
+        return True
+    if isinstance(value, _PARTS):
+        _visit(value, parts, seen, depth)
+        return False
+    if not isinstance(value, _CONTAINERS) or depth > _DEPTH:
+        return False
+    found = False
+    for inner in list(value.values() if isinstance(value, dict) else value):
+        found = _look_through(inner, parts, seen, depth + 1) or found
+    return found
+
+
+def _sort_in(thing: object, parts: Parts) -> None:
+    if isinstance(thing, _STATEFUL):
+        parts.stateful.append(thing)
     if isinstance(thing, Team):
         parts.teams.append(thing)
     elif isinstance(thing, ChatAgent):
         parts.agents.append(thing)
         if isinstance(thing, UserProxyAgent):
             parts.humans.append(thing)
-    for key, value in _inside(thing):
-        if isinstance(value, ChatCompletionClient):
-            parts.clients.append(value)
-            parts.places.append((thing, key, value))
-        elif isinstance(value, Workbench):
-            parts.workbenches.append(value)
-            parts.places.append((thing, key, value))
-            _visit(value, parts, seen, depth + 1)
-        elif isinstance(value, _PARTS) or (isinstance(value, _CONTAINERS) and _worth_a_look(thing)):
-            _visit(value, parts, seen, depth + 1)
-
-
-def _inside(thing: object) -> Iterator[tuple[str | int, object]]:
-    if isinstance(thing, dict):
-        yield from thing.items()
-    elif isinstance(thing, list | tuple | set):
-        yield from enumerate(thing)
-    else:
-        yield from list(getattr(thing, "__dict__", {}).items())
-
-
-def _worth_a_look(thing: object) -> bool:
-    return isinstance(thing, ChatAgent | Team | Workbench | BaseTool | TerminationCondition | list | tuple | dict)
+    elif isinstance(thing, BaseTool):
+        parts.tools.append(thing)
 
 
 def _refuse_agent_in_two_teams(parts: Parts) -> None:
@@ -135,9 +138,9 @@ def _refuse_agent_in_two_teams(parts: Parts) -> None:
                 )
 
 
-def refuse_shared(built: object, parts: Parts, memory: Memory) -> None:
+def refuse_shared(parts: Parts, memory: Memory) -> None:
     """Raises SharedObject when an earlier run already used a part that holds history."""
-    for thing in _stateful(parts):
+    for thing in parts.stateful:
         if memory.used_before(thing):
             name = getattr(thing, "name", None)
             what = f"{type(thing).__name__}{f' {name!r}' if name else ''}"
@@ -147,18 +150,8 @@ def refuse_shared(built: object, parts: Parts, memory: Memory) -> None:
                 "another's prompt: make it inside the factory, afresh at each call",
                 hazard,
             )
-    for thing in _stateful(parts):
+    for thing in parts.stateful:
         memory.remember(thing)
-    for shareable in (*parts.clients, *parts.workbenches):
-        memory.seen_again(shareable)
-
-
-def _stateful(parts: Parts) -> Iterator[object]:
-    for thing in (*parts.agents, *parts.teams):
-        yield thing
-        for value in list(vars(thing).values()):
-            if isinstance(value, TerminationCondition | ChatCompletionContext):
-                yield value
 
 
 def put_in_place(
@@ -168,69 +161,153 @@ def put_in_place(
 ) -> None:
     """Replace clients and workbenches by their guarded stand-ins, one for each object."""
     stand_ins: dict[int, object] = {}
-    for holder, key, value in parts.places:
-        if isinstance(holder, Workbench | BaseTool) and not isinstance(key, int):
-            continue  # a tool's own client belongs to the tool: wrapping it would change a shared object
+
+    def stand_in(value: object) -> object:
         if id(value) not in stand_ins:
-            stand_ins[id(value)] = (
-                wrap_client(value) if isinstance(value, ChatCompletionClient) else wrap_workbench(value)  # type: ignore[arg-type]
+            is_client = isinstance(value, ChatCompletionClient)
+            stand_ins[id(value)] = wrap_client(value) if is_client else wrap_workbench(value)  # type: ignore[arg-type]
+        return stand_ins[id(value)]
+
+    for holder, name, value in parts.places:
+        setattr(holder, name, _with_stand_ins(value, stand_in))
+    # From now on only the stand-ins refer to what they stand for: see `discard.close_own`.
+    parts.places.clear()
+
+
+def _with_stand_ins(value: object, stand_in: StandIn) -> object:
+    """The value with stand-ins; containers that hold some are copied, all others kept."""
+    if isinstance(value, _REPLACED):
+        return stand_in(value)
+    if not isinstance(value, _CONTAINERS):
+        return value
+    before = list(value.values() if isinstance(value, dict) else value)
+    after = [_with_stand_ins(inner, stand_in) for inner in before]
+    if all(new is old for new, old in zip(after, before, strict=True)):
+        return value
+    return _rebuilt(value, after)
+
+
+def _rebuilt(container: Any, values: list[object]) -> object:
+    if isinstance(container, tuple) and hasattr(container, "_make"):
+        return container._make(values)
+    if isinstance(container, tuple | set | frozenset):
+        return type(container)(values)
+    changed = copy.copy(container)
+    for key, value in zip(container if isinstance(container, dict) else range(len(values)), values, strict=True):
+        changed[key] = value
+    return changed
+
+
+class _Entrance:
+    """Lets a run into an agent or team once at a time.
+
+    Calls that an agent makes at once wait for each other (two calls of one agent as a tool). A call that comes
+    out of the agent's own run would wait for itself, and is refused (TL402). `on_messages` and
+    `on_messages_stream` may call each other, in one way or the other; that is one entry.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lock = asyncio.Lock()
+        self._doors: dict[str, str | None] = {}
+
+    @asynccontextmanager
+    async def through(self, door: str) -> AsyncIterator[None]:
+        outer = _inside.get()
+        if self in outer:
+            self._refuse_own_tool(door)
+            self._doors[door] = current_tool.get()
+            try:
+                yield
+            finally:
+                self._doors.pop(door, None)
+            return
+        async with self._lock:
+            self._doors = {door: current_tool.get()}
+            _inside.set((*outer, self))
+            try:
+                yield
+            finally:
+                _inside.set(outer)
+                self._doors = {}
+
+    def _refuse_own_tool(self, door: str) -> None:
+        tool = current_tool.get()
+        if door in self._doors or any(entered_by != tool for entered_by in self._doors.values()):
+            raise ReentrantRun(
+                f"{self._what} was run while it is running in this turn; return data to the run instead"
             )
-        _replace(holder, key, stand_ins[id(value)])
 
 
-def _replace(holder: object, key: str | int, value: object) -> None:
-    if isinstance(holder, list | dict):
-        holder[key] = value  # type: ignore[index]
-    elif isinstance(key, str):
-        setattr(holder, key, value)
+_inside: ContextVar[tuple[_Entrance, ...]] = ContextVar("turnlane_inside", default=())
+"""The agents and teams that the code which runs here is part of."""
 
 
-def watch_agent(agent: ChatAgent, run: Run, note: Callable[[Exception, str], None]) -> None:
-    """Let the run know which agent speaks, keep its first error, stop it, and refuse a second entry."""
-    original = agent.on_messages_stream
-    entered = False
+def watch_agent(
+    agent: ChatAgent,
+    run: Run,
+    note: Callable[[Exception, str], None],
+    answered: Callable[[BaseChatMessage], None] | None,
+) -> None:
+    """Let the run know which agent speaks, keep its first error, stop it, and refuse a second entry.
+
+    `answered` gets the agent's answers.
+    """
+    original, original_plain = agent.on_messages_stream, agent.on_messages
+    entrance = _Entrance(f"agent {agent.name!r}")
 
     async def on_messages_stream(
         messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
-        nonlocal entered
-        if entered:
-            raise ReentrantRun(
-                f"agent {agent.name!r} was run while it is running in this turn; return data to the run instead"
-            )
-        entered = True
-        before = current_agent.get()
-        current_agent.set(agent.name)
-        try:
-            with run.stoppable():
-                async for message in original(messages, cancellation_token):
-                    yield message
-        except Exception as error:
-            note(error, agent.name)
-            raise
-        finally:
-            entered = False
-            current_agent.set(before)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(entrance.through("stream"))
+            stack.enter_context(_watched(agent.name, run, note))
+            async for message in original(messages, cancellation_token):
+                if isinstance(message, Response):
+                    if answered is not None:
+                        answered(message.chat_message)
+                    # The framework itself takes the answer and never asks for the end of the stream.
+                    await stack.aclose()
+                yield message
+
+    async def on_messages(messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        async with entrance.through("plain"):
+            with _watched(agent.name, run, note):
+                return await original_plain(messages, cancellation_token)
 
     agent.on_messages_stream = on_messages_stream  # type: ignore[method-assign]
+    agent.on_messages = on_messages  # type: ignore[method-assign]
+
+
+@contextmanager
+def _watched(name: str, run: Run, note: Callable[[Exception, str], None]) -> Iterator[None]:
+    before = current_agent.get()
+    current_agent.set(name)
+    try:
+        with run.stoppable():
+            yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if run.stop or task is None or task.cancelling():
+            raise
+        ours = CancelledByAgent(f"agent {name!r} raised CancelledError though nothing had cancelled it")
+        note(ours, name)
+        raise ours from error
+    except Exception as error:
+        note(error, name)
+        raise
+    finally:
+        current_agent.set(before)
 
 
 def watch_team(team: Team) -> None:
     """Refuse a second run of a team that is running, with a typed error instead of a ValueError."""
     original = team.run_stream
-    entered = False
+    entrance = _Entrance(f"team {team.name!r}")
 
     async def run_stream(**kwargs: Any) -> AsyncGenerator[Any, None]:
-        nonlocal entered
-        if entered:
-            raise ReentrantRun(
-                f"team {team.name!r} was run while it is running in this turn; return data to the run instead"
-            )
-        entered = True
-        try:
+        async with entrance.through("stream"):
             async for message in original(**kwargs):
                 yield message
-        finally:
-            entered = False
 
     team.run_stream = run_stream  # type: ignore[method-assign]
