@@ -160,7 +160,8 @@ with a `response.created` of its own, and what was shown of an earlier attempt i
 gives exactly the events with a higher number. Events of kind `turnlane.note` are sent only with `turnlane:
 {"notes": true}`: they are not in OpenAI's types, and clients that validate strictly refuse them. An item
 that is still open when a tool is called, or when the turn ends, is closed; one that was cut off has the
-status `incomplete`.
+status `incomplete`. Which message of a team is the final answer is known only at the end, so a message's
+`phase` may be null in its own events; the last event has it.
 
 A client that disconnects does not stop the turn (hazard TL502). After 15 seconds of silence a comment line
 is sent.
