@@ -224,6 +224,12 @@ async def asks(act: Attempt) -> None:
         await act.ask("Are you sure?")
 
 
+async def hands_over(act: Attempt) -> None:
+    """As a handoff to a human: the question is a message too, for clients that only read messages."""
+    await act.say("What should I tell them?")
+    await act.ask("What should I tell them?")
+
+
 async def fails(act: Attempt) -> None:
     kind, _, code = act.text.partition(" ")
     raise Failed(
@@ -259,6 +265,7 @@ SCRIPTS: Mapping[str, Script] = {
     "stream": stream,
     "everything": everything,
     "asks": asks,
+    "hands_over": hands_over,
     "fails": fails,
     "cut": cut,
     "waits": waits,

@@ -37,7 +37,7 @@ async def test_a_plain_completion(client: AsyncOpenAI) -> None:
     assert (await client.responses.retrieve(extra["response_id"])).output_text == "you said: hello"
 
 
-@pytest.mark.parametrize("agent", ["echo", "stream", "everything", "asks", "cut"])
+@pytest.mark.parametrize("agent", ["echo", "stream", "everything", "asks", "hands_over", "cut"])
 async def test_plain_and_stream_have_the_same_content(client: AsyncOpenAI, agent: str) -> None:
     plain = await client.chat.completions.create(model=agent, messages=[user("hello")])
     text, chunks = await streamed(client, model=agent, messages=[user("hello")])
@@ -58,6 +58,11 @@ async def test_a_question_to_the_user_is_content(client: AsyncOpenAI) -> None:
     metadata = {"conversation": extra["conversation"]}
     done = await client.chat.completions.create(model="asks", messages=[user("yes")], metadata=metadata)
     assert done.choices[0].message.content == "thanks for: yes"
+
+
+async def test_a_question_that_is_a_message_too_is_not_repeated(client: AsyncOpenAI) -> None:
+    answer = await client.chat.completions.create(model="hands_over", messages=[user("x")])
+    assert answer.choices[0].message.content == "What should I tell them?"
 
 
 async def test_text_arrives_in_pieces_with_usage_last(client: AsyncOpenAI) -> None:

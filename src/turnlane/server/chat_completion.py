@@ -1,13 +1,15 @@
 """A turn as OpenAI's chat completion, whole and in chunks. Pure.
 
 A chat completion has one message, a turn may have many: their texts are joined by a blank line, and a
-question to the user comes last. The stream has exactly the same text, so messages that agents write side
-by side are shown one after the other. Types: `ChatCompletion` and `ChatCompletionChunk` of the openai package.
+question to the user comes last, unless a message has already put it. The stream has exactly the same text,
+so messages that agents write side by side are shown one after the other.
+
+Types: `ChatCompletion` and `ChatCompletionChunk` of the openai package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,8 +34,12 @@ def completion(turn: Turn) -> JsonObject:
 
 def content_of(turn: Turn) -> str:
     """All texts for the user, in the order in which they began."""
-    texts = [_said(item) for item in turn.output]
-    return BETWEEN.join(text for text in texts if text)
+    texts: list[str] = []
+    for item in turn.output:
+        text = _said(item, texts)
+        if text:
+            texts.append(text)
+    return BETWEEN.join(texts)
 
 
 def chat_usage(usage: Usage) -> JsonObject:
@@ -70,6 +76,7 @@ class ChatChunks:
         self._include_usage = include_usage
         self._texts: dict[str, _Text] = {}
         self._finished: set[str] = set()
+        self._said: list[str] = []
         self._sent_any = False
         self._attempt = 0
 
@@ -106,6 +113,7 @@ class ChatChunks:
         self._attempt = attempt
         self._texts.clear()
         self._finished.clear()
+        self._said.clear()
 
     def _take_in(self, kind: str, data: Mapping[str, Any]) -> None:
         if kind == "tool.call":
@@ -121,7 +129,8 @@ class ChatChunks:
         if kind == "text.delta":
             text.pieces.append(data["text"])
         else:
-            text.whole = _said({**data, "type": kind})
+            text.whole = _said({**data, "type": kind}, self._said)
+            self._said.append(text.whole)
 
     def _flow(self) -> list[JsonObject]:
         """Send what may be sent: the first message as far as it is known, the next when that has ended."""
@@ -147,10 +156,12 @@ class ChatChunks:
         return chunk
 
 
-def _said(item: Mapping[str, Any]) -> str:
+def _said(item: Mapping[str, Any], before: Sequence[str]) -> str:
+    """What the user reads of an item, when he has read `before`."""
     if item["type"] == "message":
         return item.get("text") or ""
-    return (item.get("prompt") or "") if item["type"] == "input.required" else ""
+    prompt = (item.get("prompt") or "") if item["type"] == "input.required" else ""
+    return "" if prompt in before else prompt
 
 
 def _head(turn: Turn, kind: str) -> JsonObject:
