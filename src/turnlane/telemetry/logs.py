@@ -231,10 +231,11 @@ def _head_first(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, A
 
 def _printable(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
     """Make control characters visible: text that comes from outside must not move a terminal's cursor."""
-    return {name: _visible(value) if isinstance(value, str) else value for name, value in line.items()}
+    return {name: visible(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """`text` with control characters other than line breaks and tabs written out, as in `\\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

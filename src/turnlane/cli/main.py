@@ -1,0 +1,103 @@
+"""The command `turnlane`: finds the verb, runs it, and turns every failure into one sentence.
+
+Verbs are named by their place and imported when they are used, so that `turnlane --help` and `turnlane explain`
+start in a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from turnlane import __version__
+from turnlane.cli.complaint import FAILED, USAGE, Complaint
+
+if TYPE_CHECKING:
+    from cyclopts import App, CycloptsError
+
+HELP: Final = "Serve AutoGen agents: one owner per conversation, durable turns, the real error instead of a 500."
+
+ENVIRONMENT_PREFIX: Final = "TURNLANE_"
+"""As in `turnlane.runtime.settings`, whose import costs 100 ms."""
+
+VERBS: Final = {
+    "serve": ("turnlane.cli.serve:serve", "Serve the agents of a file over HTTP."),
+    "chat": ("turnlane.cli.chat:chat", "Talk to an agent in the terminal."),
+    "turns": ("turnlane.cli.turns:verbs", "List, show, cancel and re-run turns."),
+    "practice": (
+        "turnlane.cli.practice:practice",
+        "Run the practice provider: OpenAI's API with scripted answers.",
+    ),
+    "explain": ("turnlane.cli.explain:explain", "Show the page of a hazard, such as TL201."),
+}
+"""Each verb: where it is, and its line in `turnlane --help`."""
+
+
+def command_line() -> App:
+    """The whole command line."""
+    from cyclopts import App
+    from cyclopts.config import Env
+
+    app = App(
+        name="turnlane",
+        help=HELP,
+        version=__version__,
+        # In place of cyclopts' boxes: one sentence, see `_told`.
+        print_error=False,
+        exit_on_error=False,
+        result_action="return_value",
+        # Markdown would cost 90 ms more, a third of the start.
+        help_format="plaintext",
+    )
+    for name, (place, summary) in VERBS.items():
+        # Variables are for serving only: TURNLANE_PORT of a container is not its practice provider's port.
+        options: dict[str, Any] = {"config": Env(ENVIRONMENT_PREFIX, command=False)} if name == "serve" else {}
+        app.command(place, name=name, help=summary, **options)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None, *, errors: TextIO | None = None) -> int:
+    """Run a command line (default: this process's). Returns the exit status."""
+    from cyclopts import CycloptsError
+
+    err = errors or sys.stderr
+    try:
+        status = command_line()(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except CycloptsError as error:
+        err.write(f"turnlane: {_told(error)}\n")
+        return USAGE
+    except Complaint as complaint:
+        err.write(f"turnlane: {complaint}\n")
+        return complaint.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status if isinstance(status, int) else 0
+
+
+def _told(error: CycloptsError) -> str:
+    """One sentence about arguments that can't be used."""
+    from pydantic import ValidationError
+
+    cause = next((cause for cause in _causes(error) if isinstance(cause, ValidationError)), None)
+    if cause is None:
+        return " ".join(str(error).split())
+    problem = cause.errors(include_url=False)[0]
+    field = "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+    return f"--{field} {problem['input']}: {problem['msg']}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
