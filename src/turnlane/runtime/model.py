@@ -327,6 +327,8 @@ class ModelBoundary:
             failure = call.client.failure(error, fault)
             if fault.kind != "deterministic":
                 failure = replace(failure, message=f"{failure.message} (not tried again: {decision.reason})")
+            if not may_retry and failure.hazard is None:
+                failure = replace(failure, code="answer_cut", hazard="TL307")
             call.run.note_failure(failure)
             self._ended(call, Inspected(finish_reason="error"), failure.code)
             raise error

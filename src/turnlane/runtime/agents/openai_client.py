@@ -16,6 +16,7 @@ import functools
 import importlib
 import json
 import os
+import re
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -51,12 +52,19 @@ class ToolCallCut(Exception):
 
 
 class WatchedCall:
-    """A model call that crosses the boundary. `done`: its stream was seen to end with `[DONE]`."""
+    """A model call that crosses the boundary, as seen on the wire.
 
-    __slots__ = ("done",)
+    `seen`: its answer could be read there (it went through our transport, and not compressed). `done`: its
+    stream ended with `[DONE]`. `finish_reason`: what the provider said, which frameworks report wrongly beside
+    tool calls and beside usage.
+    """
+
+    __slots__ = ("done", "finish_reason", "seen")
 
     def __init__(self) -> None:
+        self.seen = False
         self.done = False
+        self.finish_reason: str | None = None
 
 
 _watched: ContextVar[WatchedCall | None] = ContextVar("turnlane_watched_call", default=None)
@@ -89,7 +97,8 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
         if call is None and (refusal := _refused_by_run(request)) is not None:
             return refusal
         response = await self._pool().handle_async_request(request)
-        if call is not None and "text/event-stream" in response.headers.get("content-type", ""):
+        if call is not None and response.status_code == 200 and "content-encoding" not in response.headers:
+            call.seen = True
             response.stream = _WatchedStream(response.stream, call)
         return response
 
@@ -113,17 +122,25 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
         """Nothing: borrowers don't close what everybody uses. See `close_pool`."""
 
 
+# In the text of an answer quotes and line ends are escaped, so these find only the real ones.
+_FINISH_REASON = re.compile(rb'"finish_reason"\s*:\s*"(\w+)"')
+_DONE = re.compile(rb"\ndata: ?\[DONE\]")
+
+
 class _WatchedStream(httpx.AsyncByteStream):  # type: ignore[misc]
     def __init__(self, inner: Any, watch: WatchedCall) -> None:
         self._inner = inner
         self._watch = watch
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        tail = b""
+        tail = b"\n"
         async for data in self._inner:
-            tail = (tail + data)[-32:]
-            if b"[DONE]" in tail:
+            tail += data
+            for reason in _FINISH_REASON.findall(tail):
+                self._watch.finish_reason = reason.decode()
+            if _DONE.search(tail):
                 self._watch.done = True
+            tail = tail[-64:]  # either mark may come in two pieces
             yield data
 
     async def aclose(self) -> None:

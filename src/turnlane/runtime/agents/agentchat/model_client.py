@@ -71,8 +71,8 @@ class BoundaryClient(ChatCompletionClient):
 
         async def send() -> CreateResult:
             try:
-                with openai_client.watched_call():
-                    return await self.inner.create(
+                with openai_client.watched_call() as watch:
+                    result = await self.inner.create(
                         messages,
                         tools=tools,
                         tool_choice=tool_choice,
@@ -80,6 +80,7 @@ class BoundaryClient(ChatCompletionClient):
                         extra_create_args=extra_create_args,
                         cancellation_token=cancellation_token,
                     )
+                    return _with_true_end(result, watch)
             except Exception as error:
                 if self.is_openai:
                     raise openai_client.malformed(error) from error
@@ -119,9 +120,12 @@ class BoundaryClient(ChatCompletionClient):
                         cancellation_token=cancellation_token,
                         **more,
                     ):
-                        if isinstance(piece, CreateResult):
-                            self._check_end(piece, watch)
-                        yield piece
+                        if not isinstance(piece, CreateResult):
+                            yield piece
+                            continue
+                        result = _with_true_end(piece, watch)
+                        self._check_end(result, watch)
+                        yield result
             except Exception as error:
                 if self.is_openai:
                     raise openai_client.malformed(error) from error
@@ -158,10 +162,9 @@ class BoundaryClient(ChatCompletionClient):
         )
 
     def _check_end(self, result: CreateResult, watch: openai_client.WatchedCall) -> None:
-        # Some providers send the usage together with the finish reason, which AutoGen then reports as
-        # "unknown"; so three signs are needed before a stream counts as cut.
-        counted = result.usage.completion_tokens > 0
-        if self.is_openai and result.finish_reason == "unknown" and not watch.done and not counted:
+        # Where the wire could not be read, usage is the sign of an end: it comes last with most providers.
+        ended = watch.done or (result.usage.completion_tokens > 0 and not watch.seen)
+        if self.is_openai and result.finish_reason == "unknown" and not ended:
             raise openai_client.AnswerCut(f"the stream of {self.provider} ({self.model}) ended before its end")
 
     def _look_up(
@@ -223,6 +226,14 @@ class BoundaryClient(ChatCompletionClient):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+def _with_true_end(result: CreateResult, watch: openai_client.WatchedCall) -> CreateResult:
+    """AutoGen reports "unknown" when usage comes beside the finish reason, and never a cut beside tool calls."""
+    said = watch.finish_reason
+    if said in _CUT_SHORT or (said == "stop" and result.finish_reason == "unknown"):
+        return result.model_copy(update={"finish_reason": said})
+    return result
 
 
 def _provider_of(client: ChatCompletionClient) -> str:
