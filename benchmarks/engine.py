@@ -147,7 +147,7 @@ async def streaming(folder: Path, turns: int, events_each: int) -> Figures:
     await engine.open()
     worker = NoOpWorker(engine)
     claims: asyncio.Queue[Claim] = asyncio.Queue()
-    worker.deliver = claims.put_nowait  # type: ignore[method-assign]
+    worker.deliver = claims.put_nowait  # type: ignore[method-assign,assignment]
     await engine.attach(worker)
     delays: list[float] = []
 

@@ -557,11 +557,17 @@ class EnginePromises(ABC):
     ) -> None:
         await engine.accept(first_turn())
         claim = await worker.claim()
+        await engine.publish(claim, [event(claim, 0), event(claim, 1)])
+        reader = engine.events(claim.turn.id)
+        assert (await anext(reader)).seq == 0
         await engine.cancel(claim.turn.id)
         await engine.release(claim)
         turn = await engine.turn(claim.turn.id)
         assert turn is not None
         assert turn.status == "cancelled"
+        async with asyncio.timeout(PATIENCE):
+            assert [one.kind async for one in reader] == ["finished"]
+        assert [one.seq for one in await engine.superseded_events(turn.id)] == [0, 1]
 
     # --- 7. bounds ---
 

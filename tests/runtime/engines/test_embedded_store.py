@@ -411,3 +411,24 @@ async def test_the_answer_does_not_wait_for_a_reader(tmp_path: Path, opened: Ope
     done.set()
     await read
     await engine.close()
+
+
+async def test_a_deleted_conversation_leaves_no_row(tmp_path: Path, opened: Opener) -> None:
+    engine = await opened(tmp_path)
+    worker = ScriptedWorker()
+    await engine.attach(worker)
+    first = first_turn(items=[message("secret")])
+    await engine.accept(first)
+    claim = await worker.claim()
+    await engine.commit(claim, outcome(claim))
+    await engine.accept(new_turn(first.conversation))
+    await engine.delete_conversation(first.conversation)
+
+    def count(connection: sqlite3.Connection) -> dict[str, int]:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+
+    counts = await engine._reader.submit(count)
+    assert len(counts) == 5
+    assert not any(counts.values()), counts
+    await engine.close()

@@ -75,7 +75,8 @@ class LiveTurn:
 
     def finish(self, turn: Turn, events: Sequence[TurnEvent]) -> None:
         """The turn has ended; `events` are stored and were not shown before."""
-        if self.attempt is None and events:  # it ended without an owner: earlier attempts are superseded
+        if events and events[0].seq >= self.floor + EVENTS_PER_ATTEMPT:
+            # It was given back and ended without another attempt: what was said is superseded.
             self._start_at(events[0].seq)
         self.ended = turn
         self.unwritten = []

@@ -190,7 +190,6 @@ def read_events(connection: sqlite3.Connection, turn_id: str, after: int) -> lis
     if row is None:
         return []
     number, events_from = row
-    after = max(after, events_from - 1)
     rows = connection.execute(
         "SELECT events FROM event_chunk WHERE id BETWEEN ? AND ? AND last_seq > ? ORDER BY id LIMIT ?",
         (chunk_id(number, events_from), chunk_id(number + 1, 0) - 1, after, CHUNKS_A_PAGE),
