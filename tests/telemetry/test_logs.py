@@ -89,6 +89,7 @@ def test_prompts_and_answers_only_when_asked_for(start: Start) -> None:
     [
         ("request.ended", {"path": "/v1/responses", "status": 200}, "info"),
         ("request.ended", {"path": "/v1/responses", "status": 500}, "error"),
+        ("request.ended", {"path": "/v1/responses", "status": 503}, "warning"),
         ("request.ended", {"path": "/readyz", "status": 503}, None),
         ("request.ended", {"path": "/metrics", "status": 200}, None),
         ("turn.failed", {"kind": "cancelled"}, "info"),

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -23,12 +23,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnlane.cli.complaint import FAILED, Complaint
 from turnlane.practice import PortUnavailable, PracticeProvider, ScriptError
-from turnlane.runtime.agents.agentchat import AgentchatAdapter
+from turnlane.runtime.agent import Adapter
 from turnlane.runtime.app import App, AppError
 from turnlane.runtime.engine import Engine, EngineUnavailable
 from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.intake import Intake
 from turnlane.runtime.settings import ServeSettings
+from turnlane.runtime.versions import INSTALL
 from turnlane.server.app import create_app
 from turnlane.server.keys import ApiKeys, KeysError, check_binding
 from turnlane.server.settings import Readiness, ServerSettings
@@ -293,7 +294,7 @@ async def _started_worker(engine: Engine, app: App, settings: ServeSettings) -> 
     worker = TurnWorker(
         engine,
         app,
-        [AgentchatAdapter()],
+        _adapters(),
         capacity=settings.capacity,
         tool_threads=settings.tool_threads,
         log_content=settings.log_content,
@@ -303,6 +304,15 @@ async def _started_worker(engine: Engine, app: App, settings: ServeSettings) -> 
         yield worker
     finally:
         await worker.close()
+
+
+def _adapters() -> Sequence[Adapter]:
+    """The adapters of the frameworks. Imported late: half a second that no refusal should have to wait for."""
+    try:
+        from turnlane.runtime.agents.agentchat import AgentchatAdapter
+    except ModuleNotFoundError as error:
+        raise AppError(f"{error.name} is not installed: {INSTALL}") from error
+    return [AgentchatAdapter()]
 
 
 @asynccontextmanager

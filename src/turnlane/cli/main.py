@@ -24,7 +24,10 @@ ENVIRONMENT_PREFIX: Final = "TURNLANE_"
 
 VERBS: Final = {
     "serve": ("turnlane.cli.serve:serve", "Serve the agents of a file over HTTP."),
-    "chat": ("turnlane.cli.chat:chat", "Talk to an agent in the terminal."),
+    "chat": (
+        "turnlane.cli.chat:chat",
+        "Talk to an agent in the terminal. Ctrl-C cancels the running turn, Ctrl-D leaves.",
+    ),
     "turns": ("turnlane.cli.turns:verbs", "List, show, cancel and re-run turns."),
     "practice": (
         "turnlane.cli.practice:practice",

@@ -186,10 +186,12 @@ def _level(name: str, fields: Mapping[str, Any]) -> LogLevel:
 
 
 def _request_level(fields: Mapping[str, Any]) -> LogLevel:
-    if int(fields.get("status") or 0) >= 500:
-        # Not ready is what a draining server is asked for every second, and no error.
-        return "debug" if fields.get("path") in PROBE_PATHS else "error"
-    return "debug" if fields.get("path") in PROBE_PATHS else "info"
+    if fields.get("path") in PROBE_PATHS:
+        return "debug"
+    status = int(fields.get("status") or 0)
+    if status == 503:  # the server stops, or its store is away: told by events of their own
+        return "warning"
+    return "error" if status >= 500 else "info"
 
 
 # --- writing ---
