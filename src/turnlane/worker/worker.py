@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,6 +13,7 @@ from turnlane.runtime.app import AgentSpec, App, AppError
 from turnlane.runtime.conversation import Claim, Turn
 from turnlane.runtime.engine import Engine
 from turnlane.runtime.model import ModelBoundary
+from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.events import emit
 from turnlane.worker.turn import NotAnAgent, TurnAttempt, adapter_for, build
 
@@ -71,7 +71,7 @@ class TurnWorker:
         if self._started:
             return
         self._started = True
-        executor = ThreadPoolExecutor(self._tool_threads, thread_name_prefix="turnlane-tool")
+        executor = ToolThreads(self._tool_threads, thread_name_prefix="turnlane-tool")
         asyncio.get_running_loop().set_default_executor(executor)
         try:
             await self._make_resources()

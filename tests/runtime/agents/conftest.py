@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -37,7 +39,8 @@ def client(provider: PracticeProvider) -> Callable[..., OpenAIChatCompletionClie
     """Makes model clients as users' factories do."""
 
     def make(model: str = "gpt-4o-mini", **options: Any) -> OpenAIChatCompletionClient:
-        return OpenAIChatCompletionClient(model=model, base_url=provider.base_url, api_key="practice", **options)
+        options = {"base_url": provider.base_url, "api_key": "practice", **options}
+        return OpenAIChatCompletionClient(model=model, **options)
 
     return make
 
@@ -50,3 +53,47 @@ def talk(adapter: AgentchatAdapter) -> Callable[..., Talk]:
         return Talk(adapter, factory, limits)
 
     return begin
+
+
+class Connections:
+    """Passes bytes on to the provider and counts the connections that carry them."""
+
+    def __init__(self, provider: PracticeProvider) -> None:
+        self._provider = provider
+        self._server: asyncio.Server | None = None
+        self.made = 0
+
+    @property
+    def answered(self) -> int:
+        return self._provider.received
+
+    @property
+    def base_url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.made += 1
+        there, back = await asyncio.open_connection("127.0.0.1", self._provider.port)
+        await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                target.write(data)
+        target.close()
+
+
+@pytest.fixture
+async def connections(adapter: AgentchatAdapter, provider: PracticeProvider) -> AsyncIterator[Connections]:
+    connections = Connections(provider)
+    await connections.start()
+    yield connections
+    await connections.stop()

@@ -28,6 +28,7 @@ import openai
 from turnlane.runtime.agent import ReentrantRun, current_run
 from turnlane.runtime.conversation import Failure, Usage
 from turnlane.runtime.retry import Fault, classify
+from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.redact import redact
 
 _library_name = next(
@@ -94,13 +95,22 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
 
     async def handle_async_request(self, request: Any) -> Any:
         call = _watched.get()
-        if call is None and (refusal := _refused_by_run(request)) is not None:
-            return refusal
+        if call is None:
+            if (refusal := _refused_by_run(request)) is not None:
+                return refusal
+            self._mark_loop_of_a_tool()
         response = await self._pool().handle_async_request(request)
         if call is not None and response.status_code == 200 and "content-encoding" not in response.headers:
             call.seen = True
             response.stream = _WatchedStream(response.stream, call)
         return response
+
+    def _mark_loop_of_a_tool(self) -> None:
+        """A sync tool may run an agent in a loop of its own: the tools of that one have to know the run too."""
+        loop = asyncio.get_running_loop()
+        in_thread = threading.current_thread() is not threading.main_thread()
+        if in_thread and current_run.get() is not None and loop not in self._pools:
+            loop.set_default_executor(ToolThreads(thread_name_prefix="turnlane-inner-tool"))
 
     def _pool(self) -> Any:
         if self._pid != os.getpid():

@@ -98,7 +98,7 @@ class AgentchatAdapter:
         if isinstance(error, StateNotJson):
             return Failure(type="StateNotJson", message=str(error), kind="state", code="state_not_json")
         if isinstance(error, InputNotSupported):
-            return Failure(type="InputNotSupported", message=str(error), kind="agent", code="input_not_supported")
+            return Failure(type="InputNotSupported", message=str(error), kind="input", code="input_not_supported")
         return None
 
     async def close(self) -> None:
@@ -343,10 +343,14 @@ def kind_of(built: ChatAgent | Team) -> str:
 def _quiet_the_runtime() -> None:
     """The framework logs each error of a run three times with its stack, also where a run ends on purpose.
 
-    The first error is kept and logged by the turn itself; a level that the user has set is left as it is."""
+    The first error is kept and logged by the turn itself."""
     logger = logging.getLogger("autogen_core")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)
+    if _not_told_by_the_turn not in logger.filters:
+        logger.addFilter(_not_told_by_the_turn)
+
+
+def _not_told_by_the_turn(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Error processing publish message")
 
 
 def framework_version() -> str:

@@ -132,7 +132,8 @@ class Transcript:
         messages = [item for item in self.output if item["type"] == "message"]
         for item in messages:
             item["phase"] = "final_answer" if item is messages[-1] else "commentary"
-        return self.output
+        # Agents that speak side by side end in another order than they began; the stream showed the latter.
+        return sorted(self.output, key=lambda item: str(item["item"]))
 
     def _is_input(self, message: BaseAgentEvent | BaseChatMessage) -> bool:
         if isinstance(message, UserInputRequestedEvent):
