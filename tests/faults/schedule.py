@@ -36,9 +36,10 @@ class Schedule:
     """Seconds after which the schedule has failed."""
 
     def kill_points(self) -> list[int]:
-        """After how many answers each kill comes."""
+        """After how many answers each kill comes: one in each equal share of the turns, somewhere in it."""
         chance = random.Random(f"kills of {self.seed}")
-        return sorted(chance.sample(range(1, max(self.kills + 1, int(self.turns * 0.95))), self.kills))
+        share = self.turns * 0.95 / self.kills
+        return [int((number + chance.uniform(0.1, 0.9)) * share) for number in range(self.kills)]
 
     def shares(self) -> list[int]:
         """How many turns each user takes."""

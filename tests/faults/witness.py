@@ -17,9 +17,14 @@ from turnlane.practice import Answer, PracticeProvider, PracticeRequest, Recorde
 SLOWEST = 0.12
 """Seconds before the first byte, at most: long enough that a kill finds many turns at work."""
 
+SLOW = {"take a moment": 1.0, "take your time": 120.0}
+"""Messages with these words are answered so late when they are asked for the first time, else as all others."""
+
+asked: set[str] = set()
+
 
 def answer(request: PracticeRequest) -> Answer:
-    """Repeats the last message, after a tool call where there is a tool. The pace depends on the text alone."""
+    """Repeats the last message, after a tool call where there is a tool. The pace depends on the text."""
     message = request.user_message
     if "note" in request.tools and not request.step:
         return Answer(tool_calls=[ToolCall("note", {"message": message})], latency=_wait(message, b"first"))
@@ -27,6 +32,10 @@ def answer(request: PracticeRequest) -> Answer:
 
 
 def _wait(message: str, salt: bytes) -> float:
+    for word, seconds in SLOW.items():
+        if word in message and message not in asked:
+            asked.add(message)
+            return seconds
     return SLOWEST * crc32(salt + message.encode()) / 2**32
 
 
