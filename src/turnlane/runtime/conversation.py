@@ -64,7 +64,7 @@ class Failure:
 
     type: str
     message: str
-    kind: Literal["provider", "agent", "tool", "deadline", "cancelled", "state", "turnlane", "attempts"]
+    kind: Literal["provider", "agent", "tool", "input", "deadline", "cancelled", "state", "turnlane", "attempts"]
     code: str = "agent_error"
     hazard: str | None = None
     agent: str | None = None
@@ -204,6 +204,10 @@ class NewTurn:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     when_busy: WhenBusy = "enqueue"
+    max_queue: int | None = None
+    """Turns that may wait in this conversation, when the agent asks for less than the engine's bound."""
+    follows: str | None = None
+    """The turn that must be the conversation's latest when this one is accepted."""
     create_conversation: Conversation | None = None
     """Set when the conversation is new: it is created in the same transaction."""
     items: Sequence[JsonObject] = ()

@@ -85,6 +85,18 @@ class ConversationBusy(Refused):
         self.turn = turn
 
 
+class NotLatest(Refused):
+    """The turn that the new one wanted to follow is not the conversation's latest."""
+
+    def __init__(self, wanted: str, latest: str | None) -> None:
+        is_latest = f" ({latest} is)" if latest else ""
+        super().__init__(
+            f"{wanted} is not the latest response of its conversation{is_latest}, and a conversation can't be "
+            "branched: agents keep one state per conversation. Go on from the latest response, or start a new "
+            "conversation."
+        )
+
+
 class ConversationNotFound(Refused):
     """No such conversation for this key (also when it belongs to another key)."""
 
@@ -213,7 +225,8 @@ class Engine(ABC):
         """Store a turn at the end of its lane; durable on return.
 
         Raises:
-            LaneFull, QueueFull, ConversationBusy, ConversationNotFound, WrongAgent, IdempotencyMismatch.
+            LaneFull, QueueFull, ConversationBusy, ConversationNotFound, WrongAgent, NotLatest,
+            IdempotencyMismatch.
         """
 
     @abstractmethod

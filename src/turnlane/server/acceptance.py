@@ -12,7 +12,7 @@ from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn, Tur
 from turnlane.runtime.engine import Accepted
 from turnlane.server.call import Call
 from turnlane.server.input_items import with_ids_of_turn, with_new_ids
-from turnlane.server.problem import conflict, invalid, not_found
+from turnlane.server.problem import invalid, not_found
 from turnlane.server.request_shapes import TurnlaneOptions
 from turnlane.server.validation import is_identifier
 
@@ -46,7 +46,7 @@ async def accept(call: Call, wish: Wish) -> Accepted:
         EngineError, ReentrantRun: what the intake refuses.
     """
     key = _idempotency_key(call)
-    conversation = await _conversation(call, wish, key)
+    conversation = await _conversation(call, wish)
     await _check_answers(call, wish, conversation, key)
     turn_id, now = new_id("resp"), time.time()
     created = None
@@ -64,6 +64,8 @@ async def accept(call: Call, wish: Wish) -> Accepted:
         idempotency_key=key,
         fingerprint=await _fingerprint(call) if key is not None else None,
         when_busy=_when_busy(call, wish),
+        max_queue=call.server.intake.agent(wish.agent).settings.max_queue,
+        follows=wish.previous,
         create_conversation=created,
         items=with_new_ids(wish.history),
         created_at=now,
@@ -92,24 +94,14 @@ async def _fingerprint(call: Call) -> str:
     return digest.hexdigest()
 
 
-async def _conversation(call: Call, wish: Wish, key: str | None) -> str | None:
+async def _conversation(call: Call, wish: Wish) -> str | None:
     """The conversation to go on with, or None for a new one."""
     if wish.previous is None:
         # Whether it exists and belongs to the caller is the engine's to say, when it accepts.
         if wish.conversation is not None and not is_identifier(wish.conversation):
             raise not_found("conversation", wish.conversation)
         return wish.conversation
-    previous = await call.own_turn(wish.previous)
-    latest = await call.engine.turns(conversation=previous.conversation, limit=LOOK_BACK)
-    if latest[0].id != previous.id and not _repeated(latest, key):
-        raise conflict(
-            f"{previous.id} is not the latest response of its conversation ({latest[0].id} is), and a "
-            "conversation can't be branched: agents keep one state per conversation. Go on from the latest "
-            "response, or start a new conversation.",
-            code="not_latest_response",
-            param="previous_response_id",
-        )
-    return previous.conversation
+    return (await call.own_turn(wish.previous)).conversation
 
 
 async def _check_answers(call: Call, wish: Wish, conversation: str | None, key: str | None) -> None:

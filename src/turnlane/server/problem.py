@@ -19,6 +19,7 @@ from turnlane.runtime.engine import (
     EngineUnavailable,
     IdempotencyMismatch,
     LaneFull,
+    NotLatest,
     QueueFull,
     Refused,
     WrongAgent,
@@ -31,6 +32,7 @@ NO_RETRY: Final = {"x-should-retry": "false"}
 INVALID: Final = "invalid_request_error"
 
 FAILURE_STATUS: Final[Mapping[str, int]] = {
+    "input": 400,
     "provider": 502,
     "deadline": 504,
     "agent": 500,
@@ -160,6 +162,7 @@ _BY_KIND: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {
     QueueFull: _retry_later(429, "queue_full", "rate_limit_error"),
     Draining: _retry_later(503, "draining", "server_error"),
     ConversationBusy: lambda error: conflict(str(error), code="conversation_busy"),
+    NotLatest: lambda error: conflict(str(error), code="not_latest_response", param="previous_response_id"),
     ConversationNotFound: lambda error: Problem(404, str(error), param="conversation", code="not_found"),
     UnknownAgent: lambda error: Problem(404, str(error), param="model", code="model_not_found"),
     WrongAgent: lambda error: Problem(400, str(error), param="model", code="wrong_agent"),

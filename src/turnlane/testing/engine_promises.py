@@ -46,6 +46,7 @@ from turnlane.runtime.engine import (
     IdempotencyMismatch,
     LaneFull,
     NotJson,
+    NotLatest,
     OwnershipLost,
     QueueFull,
     WrongAgent,
@@ -589,6 +590,26 @@ class EnginePromises(ABC):
         await engine.commit(claim, outcome(claim))
         assert (await engine.accept(refused)).created
         await engine.close()
+
+    async def test_a_turn_may_ask_for_less_room_than_the_bound(self, tmp_path: Path) -> None:
+        engine = await self.open_engine(tmp_path / "data", Bounds(lane=5))
+        first = first_turn()
+        await engine.accept(first)
+        await engine.accept(new_turn(first.conversation, max_queue=2))
+        with pytest.raises(LaneFull, match="2 turns"):
+            await engine.accept(new_turn(first.conversation, max_queue=2))
+        assert (await engine.accept(new_turn(first.conversation))).created
+        await engine.close()
+
+    async def test_a_turn_that_follows_another_is_refused_when_that_is_not_the_latest(self, engine: Engine) -> None:
+        first = first_turn()
+        await engine.accept(first)
+        second = new_turn(first.conversation, follows=first.id)
+        assert (await engine.accept(second)).created
+        late = new_turn(first.conversation, follows=first.id)
+        with pytest.raises(NotLatest, match=second.id):
+            await engine.accept(late)
+        assert await engine.turn(late.id) is None
 
     async def test_a_full_queue_refuses_and_stores_nothing(self, tmp_path: Path) -> None:
         engine = await self.open_engine(tmp_path / "data", Bounds(total=3))

@@ -26,6 +26,7 @@ from turnlane.runtime.engine import (
     ConversationBusy,
     IdempotencyMismatch,
     LaneFull,
+    NotLatest,
     QueueFull,
 )
 from turnlane.runtime.engines import sqlite_rows as rows
@@ -203,13 +204,15 @@ class Moves:
         """Store a turn; it starts in the same transaction when its lane is idle and a worker has a place.
 
         Raises:
-            IdempotencyMismatch, ConversationNotFound, WrongAgent, ConversationBusy, LaneFull, QueueFull,
-            NotJson: nothing was stored.
+            IdempotencyMismatch, ConversationNotFound, WrongAgent, NotLatest, ConversationBusy, LaneFull,
+            QueueFull, NotJson: nothing was stored.
         """
         earlier = self._with_same_key(connection, new)
         if earlier is not None:
             return Accepted(earlier, created=False)
         home = self._conversations.home_of(connection, new)
+        if new.follows is not None:
+            _check_latest(connection, new)
         seat = self._lanes.seat_for_new(new.conversation, new.agent)
         if seat is None:
             self._check_bounds(new)
@@ -271,9 +274,10 @@ class Moves:
         if lane is not None:
             if new.when_busy == "reject":
                 raise ConversationBusy(new.conversation, lane.first_turn)
-            if len(lane.waiting) >= self._bounds.lane:
+            bound = min(self._bounds.lane, new.max_queue or self._bounds.lane)
+            if len(lane.waiting) >= bound:
                 wait = lanes.retry_after(1, places=1)
-                raise LaneFull(new.conversation, self._bounds.lane, wait)
+                raise LaneFull(new.conversation, bound, wait)
         if lanes.queued >= self._bounds.total:
             # One place has to become free, and any of the running turns may make it.
             raise QueueFull(self._bounds.total, lanes.retry_after(lanes.queued, lanes.places()))
@@ -368,6 +372,16 @@ _INSERT_TURN: Final = """INSERT INTO turn (id, conversation, position, agent, ke
     VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)"""
 
 _INSERT_CHUNK: Final = "INSERT INTO event_chunk (id, last_seq, events) VALUES (?, ?, ?)"
+
+
+def _check_latest(connection: sqlite3.Connection, new: NewTurn) -> None:
+    latest = connection.execute(
+        "SELECT t.id FROM turn t JOIN conversation c ON t.conversation = c.n WHERE c.id = ?"
+        " ORDER BY t.position DESC LIMIT 1",
+        (new.conversation,),
+    ).fetchone()
+    if latest is None or latest[0] != new.follows:
+        raise NotLatest(str(new.follows), latest[0] if latest else None)
 
 
 def _ended_turn(turn: Turn, outcome: Outcome, now: float) -> Turn:
