@@ -11,6 +11,7 @@ import inspect
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ from turnlane.runtime.agent import (
 )
 from turnlane.runtime.app import AgentSpec, pick_resources
 from turnlane.runtime.conversation import Failure, Outcome, SavedState, Status, Turn, TurnEvent
-from turnlane.runtime.engine import Engine, EngineUnavailable, OwnershipLost
+from turnlane.runtime.engine import Engine, EngineUnavailable, NotJson, OwnershipLost
 from turnlane.telemetry.events import bound, emit
 from turnlane.telemetry.redact import redact
 
@@ -192,21 +193,17 @@ class TurnAttempt:
         claim, run = self.run.claim, self.run
         rest = await self._events.close()
         finished = run.number("finished", {"status": outcome.status})
-        outcome = Outcome(
-            status=outcome.status,
-            output=outcome.output,
-            usage=outcome.usage,
-            failure=outcome.failure,
-            incomplete=outcome.incomplete,
-            state=outcome.state,
-            events=(*rest, finished),
-        )
+        outcome = replace(outcome, events=(*rest, finished))
         while True:
             try:
                 turn = await self._engine.commit(claim, outcome)
             except OwnershipLost:
                 emit("turn.dropped")
                 return
+            except NotJson as error:
+                outcome = replace(
+                    self._failed(error), events=(*rest, run.number("finished", {"status": "failed"}))
+                )
             except EngineUnavailable as trouble:
                 # The answer is there and the store is not: wait for it, the slot stays taken meanwhile.
                 emit("engine.trouble", reason=str(trouble))
@@ -290,6 +287,8 @@ def adapter_for(built: object, spec: AgentSpec, adapters: Sequence[Adapter]) -> 
 def failure_of(error: BaseException, agent: str | None) -> Failure:
     """An exception that no adapter knows: the user's own, or a bug of ours, told apart by where it was raised."""
     stack = "".join(traceback.format_exception(error))
+    if isinstance(error, NotJson):
+        return Failure("NotJson", str(error), kind="state", code="not_json", agent=agent)
     if isinstance(error, NotAnAgent):
         return Failure("NotAnAgent", str(error), kind="agent", code="not_an_agent", agent=agent)
     if isinstance(error, TurnStopped):
