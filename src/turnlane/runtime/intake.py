@@ -6,7 +6,7 @@ Front ends (HTTP, chat, tests) call `submit`; they need an engine and the names 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from turnlane.runtime.agent import ActiveRuns, ReentrantRun
@@ -38,7 +38,8 @@ class Intake:
     def __init__(self, engine: Engine, agents: Mapping[str, AgentSpec], active: ActiveRuns | None = None) -> None:
         self.engine = engine
         self.agents = agents
-        self.active = active or ActiveRuns()
+        # Not `or`: an empty one is false.
+        self.active = ActiveRuns() if active is None else active
         self.draining = False
 
     def agent(self, name: str) -> AgentSpec:
@@ -48,12 +49,15 @@ class Intake:
         except KeyError:
             raise UnknownAgent(name, self.agents) from None
 
-    async def submit(self, new: NewTurn, *, peer: tuple[str, int] | None = None) -> Accepted:
+    async def submit(
+        self, new: NewTurn, *, peer: tuple[str, int] | None = None, port: int | None = None
+    ) -> Accepted:
         """Accept a turn; durable on return.
 
         Args:
             peer: the address and port at the other end of the HTTP connection, to notice that a tool of
                 this process calls back into its own conversation.
+            port: the port at our end.
 
         Raises:
             Refused: one of its kinds; nothing was stored.
@@ -63,7 +67,7 @@ class Intake:
             if self.draining:
                 raise Draining
             self.agent(new.agent)
-            self._refuse_reentry(new, peer)
+            self._refuse_reentry(new, peer, port)
             accepted = await self.engine.accept(new)
         except (Refused, ReentrantRun) as refusal:
             emit(
@@ -85,9 +89,9 @@ class Intake:
             )
         return accepted
 
-    def _refuse_reentry(self, new: NewTurn, peer: tuple[str, int] | None) -> None:
+    def _refuse_reentry(self, new: NewTurn, peer: tuple[str, int] | None, port: int | None) -> None:
         run = self.active.of(new.conversation)
-        if run is None or peer is None or not is_own_socket(peer):
+        if run is None or peer is None or not is_own_socket(peer, port):
             return
         raise ReentrantRun(
             f"a tool or agent of turn {run.claim.turn.id} called back into its own conversation "
@@ -95,24 +99,20 @@ class Intake:
         )
 
 
-def is_own_socket(peer: tuple[str, int]) -> bool:
+def is_own_socket(peer: tuple[str, int], port: int | None = None) -> bool:
     """Whether the other end of a loopback connection is a socket of this very process (Linux; else False).
 
     Found through /proc, so it works for every HTTP library a tool may use.
+
+    Args:
+        peer: the other end.
+        port: our end. The other end's port alone names no connection: a model call of ours may have the same
+            port as somebody's client, towards another server.
     """
-    host, port = peer
+    host, theirs = peer
     if not (host.startswith("127.") or host == "::1"):
         return False
-    wanted = f":{port:04X}"
-    inodes: set[str] = set()
-    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        inodes.update(
-            columns[9] for row in rows if (columns := row.split())[1].endswith(wanted) and columns[9] != "0"
-        )
+    inodes = {inode for local, remote, inode in _connections() if local == theirs and port in (None, remote)}
     if not inodes:
         return False
     try:
@@ -121,6 +121,23 @@ def is_own_socket(peer: tuple[str, int]) -> bool:
         return False
     sockets = {f"socket:[{inode}]" for inode in inodes}
     return any(_link(f"/proc/self/fd/{number}") in sockets for number in descriptors)
+
+
+def _connections() -> Iterator[tuple[int, int, str]]:
+    """Local port, remote port and inode of the machine's TCP connections."""
+    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            columns = row.split()
+            if columns[9] != "0":
+                yield _port(columns[1]), _port(columns[2]), columns[9]
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def _link(path: str) -> str:
