@@ -17,6 +17,7 @@ import importlib
 import json
 import os
 import re
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
