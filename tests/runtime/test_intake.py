@@ -25,6 +25,18 @@ def test_a_socket_of_this_process_is_its_own() -> None:
         with accepted:
             assert peer == client.getsockname()
             assert is_own_socket(peer)
+            assert is_own_socket(peer, server.getsockname()[1])
+
+
+@linux
+def test_a_socket_of_this_process_towards_another_server_is_not_meant() -> None:
+    """Its port may be that of somebody's client too: only both ends together name a connection."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as provider,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(provider.getsockname()) as model_call,
+    ):
+        assert not is_own_socket(model_call.getsockname(), server.getsockname()[1])
 
 
 @linux

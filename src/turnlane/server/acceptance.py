@@ -70,7 +70,7 @@ async def accept(call: Call, wish: Wish) -> Accepted:
         items=with_new_ids(wish.history),
         created_at=now,
     )
-    return await call.server.intake.submit(new, peer=call.peer)
+    return await call.server.intake.submit(new, peer=call.peer, port=call.port)
 
 
 def _when_busy(call: Call, wish: Wish) -> WhenBusy:

@@ -56,6 +56,12 @@ class Call:
         client = self.scope.get("client")
         return (client[0], client[1]) if client else None
 
+    @property
+    def port(self) -> int | None:
+        """Our end of the connection."""
+        server = self.scope.get("server")
+        return server[1] if server else None
+
     def path(self, name: str) -> str:
         """A part of the path that is named in the route."""
         value: str = self.scope["path_params"][name]

@@ -96,7 +96,7 @@ async def rerun_turn(call: Call) -> Answer:
         request_id=call.request_id,
         created_at=time.time(),
     )
-    accepted = await call.server.intake.submit(again, peer=call.peer)
+    accepted = await call.server.intake.submit(again, peer=call.peer, port=call.port)
     return as_json(turn_json(accepted.turn, stack=call.caller.admin))
 
 
