@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,14 @@ PATIENCE = 60.0
 """Seconds until a process that says nothing fails its test; never waited when all is well."""
 
 Json = dict[str, Any]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Ask again and again; only for what happens in another process and can't be waited for."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Process:

@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import textwrap
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,11 +16,12 @@ import pytest
 
 from turnlane.cli.turn_source import StoredTurns
 
-from .conftest import PATIENCE, Run, Serve, Server
+from .conftest import PATIENCE, Run, Serve, Server, wait_until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support.py"
 
 
+@pytest.mark.smoke
 def test_example_answers_with_the_practice_provider_and_the_printed_curl_line_works(run: Run) -> None:
     server = run("serve", EXAMPLE, "--practice", "--port", "0", "--log-format", "text")
     server.wait_for("listening on http://127.0.0.1:")
@@ -102,14 +101,6 @@ def start_waiting_turn(server: Server, gate: Path) -> str:
     turn = str(server.ask(f"wait {gate}", background=True)["id"])
     wait_until(lambda: Path(f"{gate}.running").exists())
     return turn
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Ask again and again; only for what happens in another process and can't be waited for."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_draining_lets_running_turns_end_and_takes_no_new_ones(serve: Serve, echo: Path, tmp_path: Path) -> None:

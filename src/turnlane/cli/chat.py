@@ -8,16 +8,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Final, TextIO
 
 from cyclopts import Parameter
 
 from turnlane.cli.complaint import Complaint
-from turnlane.cli.connection import Connection, Refusal, sentence_of
+from turnlane.cli.connection import Connection, Json, Refusal, sentence_of
 from turnlane.cli.screen import Screen
 from turnlane.telemetry.logs import LogLevel, start_logs
 
-Json = dict[str, Any]
+ENDS: Final = ("response.completed", "response.incomplete", "response.failed")
+"""The last event of a stream; a cancelled turn ends as failed."""
 
 
 def chat(
@@ -150,11 +151,19 @@ class _Talk:
         return [{"type": "function_call_output", "call_id": self._question["call_id"], "output": text}]
 
     def _cancel(self, turn: str | None) -> None:
-        if turn is None:
-            self._screen.aside("not accepted yet; nothing to cancel")
+        found = turn or self._newest_turn()
+        if found is None:
+            self._screen.aside("not accepted; there is nothing to cancel")
             return
-        self._connection.post(f"/turns/{turn}/cancel")
-        self._screen.aside("cancelled; the conversation is as it was before")
+        self._connection.post(f"/turns/{found}/cancel")
+        # The turn is told to stop and ends soon; only then is the conversation free for the next.
+        last = [event for event in self._connection.follow(found) if event["type"] in ENDS]
+        _Shown(self._screen).take(last[-1])
+
+    def _newest_turn(self) -> str | None:
+        """The turn that was accepted and whose first event had not arrived yet."""
+        turns = self._connection.get("/turns", conversation=self._conversation, limit=1)["turns"]
+        return str(turns[0]["id"]) if turns and turns[0]["status"] in ("queued", "running") else None
 
 
 class _Shown:
@@ -179,7 +188,7 @@ class _Shown:
             self._delta(event["item_id"], event["delta"])
         elif kind == "response.output_item.done" and event["item"]["type"] == "mcp_call":
             self._tool(event["item"])
-        elif kind in ("response.completed", "response.incomplete", "response.failed"):
+        elif kind in ENDS:
             self._end(event["response"])
         elif kind == "error":
             self._screen.error(sentence_of(event.get("error") or event))

@@ -61,12 +61,23 @@ class Connection:
         return self._call("POST", path, json=body)
 
     def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Json]:
-        """The events of an answer, as they come.
+        """The events of a new response, as they come.
 
         Raises:
             Complaint: also in the middle, when the connection ends.
         """
-        with self._told(), self._http.stream("POST", path, json=body) as answer:
+        yield from self._events("POST", path, json=body)
+
+    def follow(self, turn: str) -> Iterator[Json]:
+        """The events of a response that exists, from its first to its last.
+
+        Raises:
+            Complaint
+        """
+        yield from self._events("GET", f"/v1/responses/{turn}", params={"stream": "true"})
+
+    def _events(self, method: str, path: str, **options: Any) -> Iterator[Json]:
+        with self._told(), self._http.stream(method, path, **options) as answer:
             if answer.status_code >= 400:
                 answer.read()
                 raise _refusal(answer)

@@ -33,7 +33,7 @@ def pages() -> Mapping[str, str]:
 
 
 def _cli() -> str:
-    body = command_line().generate_docs(output_format="markdown").partition("\n")[2]
+    body = command_line().generate_docs(usage_name="turnlane").partition("\n")[2]
     return f"""
 # Command line
 
@@ -44,6 +44,8 @@ or in the app's file, or 1 for work that failed. Environment variables are liste
 
 
 def _tidy(markdown: str) -> str:
+    # cyclopts takes how this very process was started for a part of the usage of verbs within verbs.
+    markdown = markdown.replace(" -m turnlane.cli.reference", "")
     return "\n".join(line.rstrip() for line in markdown.splitlines())
 
 
