@@ -106,6 +106,8 @@ class TurnAttempt:
                     timer.cancel()
         if not work.done():
             self._let_go(work)
+        elif not work.cancelled():
+            work.exception()  # looked at, or asyncio complains of the TurnStopped that nobody retrieved
         if self.run.stop.reason is not None:
             return self._stopped(self.run.stop.reason)
         return self._ended(work)
