@@ -27,6 +27,7 @@ from typing import Any
 import openai
 
 from turnlane.runtime.agent import ReentrantRun, current_run
+from turnlane.runtime.agents import openai_messages
 from turnlane.runtime.conversation import Failure, Usage
 from turnlane.runtime.retry import Fault, classify
 from turnlane.runtime.tool_threads import ToolThreads
@@ -265,6 +266,7 @@ def install() -> None:
     global _original_init
     if _original_init is not None:
         return
+    openai_messages.install()
     original = _original_init = openai.AsyncOpenAI.__init__
 
     @functools.wraps(original)
@@ -282,6 +284,7 @@ def uninstall() -> None:
     if _original_init is not None:
         openai.AsyncOpenAI.__init__ = _original_init  # type: ignore[method-assign]
         _original_init = None
+        openai_messages.uninstall()
 
 
 async def close() -> None:
