@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import openai
 import pytest
 from starlette.types import Message
 
@@ -167,4 +168,19 @@ async def test_a_stream_ends_with_an_error_event_when_the_server_stops(serve: An
     await served.engine.close()
     events += [event async for event in stream]
     assert [event.type for event in events] == ["response.created", "error"]
-    assert events[-1].code == "engine_unavailable"
+    assert events[-1].code == "server_stopped"
+    assert f"retrieve {events[0].response.id} later" in events[-1].message
+    assert str(served.engine.path) not in events[-1].message
+
+
+async def test_a_chat_stream_says_where_its_answer_will_be_when_the_server_stops(serve: Any) -> None:
+    served = await serve(attach=False)
+    messages = [{"role": "user", "content": "x"}]
+    stream = await served.openai().chat.completions.create(model="echo", messages=messages, stream=True)
+    await anext(aiter(stream))
+    (turn,) = await served.engine.turns()
+    await served.engine.close()
+    with pytest.raises(openai.APIError) as caught:
+        [chunk async for chunk in stream]
+    assert caught.value.code == "server_stopped"
+    assert caught.value.body["response_id"] == turn.id  # type: ignore[index]

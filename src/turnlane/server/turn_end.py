@@ -1,8 +1,12 @@
-"""Waiting for a turn's end on behalf of a request."""
+"""Waiting for a turn's end, or following it there, on behalf of a request."""
 
 from __future__ import annotations
 
-from turnlane.runtime.conversation import Turn
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+from turnlane.runtime.conversation import Turn, TurnEvent
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.server.call import Call
 from turnlane.server.problem import NO_RETRY, Problem, not_found
@@ -18,6 +22,21 @@ async def end_of(call: Call, turn: Turn) -> Turn:
         return turn
     try:
         return _checked(turn, await call.engine.wait(turn.id))
+    except EngineUnavailable:
+        raise _stopped(turn) from None
+
+
+async def events_of(call: Call, turn: Turn) -> AsyncGenerator[TurnEvent, None]:
+    """The turn's events to its end. To be closed when they are left early, as every generator.
+
+    Raises:
+        Problem: 503, the server stopped before the end.
+    """
+    source = cast("AsyncGenerator[Any, None]", call.engine.events(turn.id))
+    try:
+        async with aclosing(source) as events:
+            async for event in events:
+                yield event
     except EngineUnavailable:
         raise _stopped(turn) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Final
 
 from turnlane.runtime.conversation import JsonObject, Turn
 from turnlane.runtime.engine import EngineError
@@ -18,7 +18,7 @@ from turnlane.server.operation import Operation
 from turnlane.server.parameters import check_chat_parameters
 from turnlane.server.problem import Problem, bug, invalid, of_exception, of_turn
 from turnlane.server.request_shapes import ChatCreate
-from turnlane.server.turn_end import end_of, ended_turn
+from turnlane.server.turn_end import end_of, ended_turn, events_of
 from turnlane.server.unexpected import report
 
 CONVERSATION_HEADER: Final = b"turnlane-conversation"
@@ -57,8 +57,7 @@ async def _frames(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[
 
 async def _chunks(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[list[JsonObject], None]:
     yield mapper.begin()
-    source = cast("AsyncGenerator[Any, None]", call.engine.events(turn.id))
-    async with aclosing(source) as events:
+    async with aclosing(events_of(call, turn)) as events:
         async for event in events:
             yield mapper.feed(event)
     ended = await ended_turn(call, turn)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Final
 
 from turnlane.runtime.conversation import JsonObject, Turn
 from turnlane.runtime.engine import EngineError
@@ -20,7 +20,7 @@ from turnlane.server.problem import Problem, bug, invalid, not_found, of_excepti
 from turnlane.server.request_shapes import ConversationReference, ListQuery, ResponseCreate, ResponseQuery
 from turnlane.server.response_events import ResponseEvents
 from turnlane.server.response_object import response_object
-from turnlane.server.turn_end import end_of, ended_turn
+from turnlane.server.turn_end import end_of, ended_turn, events_of
 from turnlane.server.unexpected import report
 
 
@@ -89,8 +89,7 @@ async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, N
 async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], None]:
     mapper = ResponseEvents(turn)
     yield mapper.begin()
-    source = cast("AsyncGenerator[Any, None]", call.engine.events(turn.id))
-    async with aclosing(source) as events:
+    async with aclosing(events_of(call, turn)) as events:
         async for event in events:
             yield mapper.feed(event)
     yield mapper.end(await ended_turn(call, turn))
