@@ -258,6 +258,15 @@ def shared_http_client() -> SharedHttpClient:
     return _shared
 
 
+@functools.cache
+def _platform() -> Any:
+    """What the openai package tells the provider of this machine. None: it finds out by itself."""
+    from openai import _base_client
+
+    find = getattr(_base_client, "get_platform", None)
+    return find() if callable(find) else None
+
+
 def install() -> None:
     """Make every new `AsyncOpenAI` (and Azure's) use the shared HTTP client. Idempotent.
 
@@ -274,6 +283,8 @@ def install() -> None:
         if kwargs.get("http_client") is None:
             kwargs["http_client"] = shared_http_client()
         original(self, *args, **kwargs)
+        # Each client would ask a thread for it at its first request, which costs more than the client itself.
+        self._platform = _platform()
 
     openai.AsyncOpenAI.__init__ = with_shared_client  # type: ignore[method-assign]
 

@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from enum import Flag, auto
+from typing import Any, Final, TypeAlias
 
 from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.base import ChatAgent, Response, Team, TerminationCondition
@@ -28,13 +29,44 @@ from turnlane.runtime.agent import ReentrantRun, Run, SharedObject, current_agen
 from turnlane.runtime.agents.agentchat.model_client import BoundaryClient
 from turnlane.runtime.agents.agentchat.tools import GuardedWorkbench
 
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-_STATEFUL = (ChatAgent, Team, TerminationCondition, ChatCompletionContext)
-_PARTS = (*_STATEFUL, BaseTool, Workbench)
-_REPLACED = (ChatCompletionClient, Workbench)
 _DEPTH = 12
 
 StandIn: TypeAlias = Callable[[object], object]
+
+
+class _Role(Flag):
+    """What an object is to the walk."""
+
+    NONE = 0
+    CONTAINER = auto()
+    STATEFUL = auto()
+    """Holds history and belongs to one run."""
+    OTHER_PART = auto()
+    """May hold parts, and may be shared by the process."""
+    REPLACED = auto()
+    """Gets a stand-in."""
+
+
+_ROLES: Final = (
+    (_Role.CONTAINER, (list, tuple, dict, set, frozenset)),
+    (_Role.STATEFUL, (ChatAgent, Team, TerminationCondition, ChatCompletionContext)),
+    (_Role.OTHER_PART, (BaseTool, Workbench)),
+    (_Role.REPLACED, (ChatCompletionClient, Workbench)),
+)
+_roles: weakref.WeakKeyDictionary[type, _Role] = weakref.WeakKeyDictionary()
+
+
+def _role(thing: object) -> _Role:
+    # Asked once per class: `isinstance` with the framework's protocols is most of what a walk costs.
+    kind = type(thing)
+    role = _roles.get(kind)
+    if role is None:
+        role = _Role.NONE
+        for flag, classes in _ROLES:
+            if issubclass(kind, classes):
+                role |= flag
+        _roles[kind] = role
+    return role
 
 
 class CancelledByAgent(Exception):
@@ -87,34 +119,36 @@ def _visit(thing: object, parts: Parts, seen: set[int], depth: int) -> None:
     if id(thing) in seen or depth > _DEPTH:
         return
     seen.add(id(thing))
+    # A tool or workbench may be shared by the process; its own clients are left as they are.
+    changeable = _role(thing) & _Role.STATEFUL
+    if changeable:
+        parts.stateful.append(thing)
     _sort_in(thing, parts)
     for name, value in list(getattr(thing, "__dict__", {}).items()):
-        # A tool or workbench may be shared by the process; its own clients are left as they are.
-        changeable = isinstance(thing, _STATEFUL)
         if _look_through(value, parts, seen, depth + 1) and changeable:
             parts.places.append((thing, name, value))
 
 
 def _look_through(value: object, parts: Parts, seen: set[int], depth: int) -> bool:
     """Visit the parts in an attribute's value; True when there are clients or workbenches in it."""
-    if isinstance(value, _REPLACED):
-        if isinstance(value, Workbench):
-            _visit(value, parts, seen, depth)
-        return True
-    if isinstance(value, _PARTS):
+    role = _role(value)
+    if not role or depth > _DEPTH:
+        return False
+    if role & (_Role.STATEFUL | _Role.OTHER_PART):
         _visit(value, parts, seen, depth)
-        return False
-    if not isinstance(value, _CONTAINERS) or depth > _DEPTH:
-        return False
+    if not role & _Role.CONTAINER:
+        return bool(role & _Role.REPLACED)
     found = False
-    for inner in list(value.values() if isinstance(value, dict) else value):
+    for inner in _contents(value):
         found = _look_through(inner, parts, seen, depth + 1) or found
     return found
 
 
+def _contents(container: Any) -> list[object]:
+    return list(container.values() if isinstance(container, dict) else container)
+
+
 def _sort_in(thing: object, parts: Parts) -> None:
-    if isinstance(thing, _STATEFUL):
-        parts.stateful.append(thing)
     if isinstance(thing, Team):
         parts.teams.append(thing)
     elif isinstance(thing, ChatAgent):
@@ -176,11 +210,12 @@ def put_in_place(
 
 def _with_stand_ins(value: object, stand_in: StandIn) -> object:
     """The value with stand-ins; containers that hold some are copied, all others kept."""
-    if isinstance(value, _REPLACED):
+    role = _role(value)
+    if role & _Role.REPLACED:
         return stand_in(value)
-    if not isinstance(value, _CONTAINERS):
+    if not role & _Role.CONTAINER:
         return value
-    before = list(value.values() if isinstance(value, dict) else value)
+    before = _contents(value)
     after = [_with_stand_ins(inner, stand_in) for inner in before]
     if all(new is old for new, old in zip(after, before, strict=True)):
         return value
