@@ -15,6 +15,7 @@ from turnlane.runtime.agents.agentchat import AgentchatAdapter
 from turnlane.runtime.conversation import Conversation, NewTurn, new_id
 from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.intake import Intake
+from turnlane.worker.collector import spare_what_is_loaded
 from turnlane.worker.worker import TurnWorker
 
 
@@ -39,6 +40,7 @@ async def run(count: int, folder: Path) -> dict[str, float]:
     await engine.open()
     worker = TurnWorker(engine, app, [AgentchatAdapter()], capacity=count)
     await worker.start()
+    spare_what_is_loaded()  # as `turnlane serve` does
     intake = Intake(engine, app.agents, worker.active)
     began, cpu = time.perf_counter(), time.process_time()
     accepted = await asyncio.gather(*(intake.submit(turn()) for _ in range(count)))

@@ -16,6 +16,7 @@ from turnlane.runtime.settings import ServeSettings
 from turnlane.telemetry.events import emit
 from turnlane.telemetry.logs import resolve_format, start_logs
 from turnlane.telemetry.redact import remember_secrets
+from turnlane.worker.collector import spare_what_is_loaded
 
 DOCS: Final = "https://turnlane.dev"
 
@@ -43,6 +44,7 @@ def serve(
 async def _serve(target: tuple[str, ...], settings: ServeSettings) -> int:
     stop = _stop_signal()
     async with running(lambda: load_app(target), settings) as server:
+        spare_what_is_loaded()
         if resolve_format(settings.log_format, sys.stderr) == "text":
             sys.stdout.write(greeting(server))
             sys.stdout.flush()
