@@ -418,6 +418,29 @@ def test_refusals_of_one_wave_count_once():
     assert limit.running == 0
 
 
+def test_the_first_wave_is_heard_out():
+    limit = AdaptiveLimit(concurrency=2.0)
+    limit.start(0.0)
+    limit.start(0.0)
+    limit.succeeded(0.01)
+    assert limit.wait(0.01) == pytest.approx(0.11), "the other may have been refused"
+    limit.turned_away(0.02, 0.0)
+    assert limit.wait(0.02) == 0.0
+    limit.start(0.02)
+    assert limit.wait(0.02) == pytest.approx(1.0, rel=0.1), "one was let through, in the last second"
+
+
+def test_the_first_wave_is_not_waited_for_long():
+    limit = AdaptiveLimit(concurrency=2.0)
+    limit.start(0.0)
+    limit.start(0.0)
+    limit.succeeded(0.01)
+    assert limit.wait(0.13) == 0.0
+    limit.start(0.13)
+    limit.succeeded(0.14)
+    assert limit.wait(0.14) == 0.0, "and only once"
+
+
 def test_it_does_not_grow_while_it_is_not_used():
     limit = AdaptiveLimit()
     for second in range(1000):

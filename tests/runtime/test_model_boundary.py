@@ -334,9 +334,10 @@ async def test_a_call_that_waits_to_be_sent_again_stops_at_once(adapter, provide
 # --- bursts ---
 
 
-async def test_TL303_a_burst_against_a_limited_provider(adapter, provider):
+@pytest.mark.parametrize("latency", [0.0, 0.1])
+async def test_TL303_a_burst_against_a_limited_provider(adapter, provider, latency):
     """50 turns, in real time, against 50 requests per second with a bucket of 5."""
-    provider.use(Script([Rule(say=TEXT)], latency=0.1, budget=Budget(50, burst=5)))
+    provider.use(Script([Rule(say=TEXT)], latency=latency, budget=Budget(50, burst=5)))
     boundary = ModelBoundary()
     talk = Talks(adapter, boundary).with_
     started = time.monotonic()

@@ -99,19 +99,29 @@ class AdaptiveLimit:
     """When the bucket was last seen empty; None after a time without calls, in which it filled again."""
     _granted_before: int = 0
     _starts: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
+    _begun: int = 0
+    _ended: int = 0
+    _first: int = 0
+    """How many calls are the first wave, whose answers are all heard before the second; 0: that is over."""
+
+    def __post_init__(self) -> None:
+        self._first = int(self.concurrency)
 
     def wait(self, now: float) -> float | None:
         """Seconds until a call may start (0: now), or None: when another call has ended.
 
         Told that somebody wants to start, it may widen `concurrency` (slow start).
         """
-        if self.running >= max(1, int(self.concurrency)):
-            if not self.slow_start or self.concurrency >= self.ceiling:
-                return None
+        full = self.running >= max(1, int(self.concurrency))
+        if full and (not self.slow_start or self.concurrency >= self.ceiling):
+            return None
+        if full or self._hears_the_first():
             if (patience := self._patience_left(now)) > INSTANT:
                 return patience
             self._patience = PATIENCE
-            self.concurrency = min(self.ceiling, self.concurrency * WIDER)
+            self._first = 0
+            if full:
+                self.concurrency = min(self.ceiling, self.concurrency * WIDER)
         if self._next_start > now:
             self._held_at = now
         delay = max(self.paused_until - now, self._next_start - now)
@@ -122,6 +132,7 @@ class AdaptiveLimit:
         if now - max(self._last_start, self._next_start, self.paused_until) > WINDOW:
             self._emptied_at = None
         self.running += 1
+        self._begun += 1
         self._granted += 1
         self._last_start = self._quiet_since = now
         self._excused = False
@@ -131,7 +142,7 @@ class AdaptiveLimit:
 
     def succeeded(self, now: float) -> None:
         used = 2 * self.running >= self.concurrency
-        self.running -= 1
+        self._end()
         if used:
             step = 1.0 if self.slow_start else 1.0 / self.concurrency
             self.concurrency = min(self.ceiling, self.concurrency + step)
@@ -139,12 +150,12 @@ class AdaptiveLimit:
 
     def failed(self, now: float) -> None:
         """The call ended without telling anything about the limit (an error that is not a refusal)."""
-        self.running -= 1
+        self._end()
 
     def overloaded(self, now: float, started: float, retry_after: float | None = None) -> None:
         """The provider said that it has too much to do (503, 529) to a call sent at `started`."""
         in_use = self.running
-        self.running -= 1
+        self._end()
         self._pause(now, retry_after)
         # Calls that were under way together are refused together: one decrease for all of them.
         if started <= self._decreased_at:
@@ -157,7 +168,7 @@ class AdaptiveLimit:
         self, now: float, started: float, retry_after: float | None = None, granted: float | None = None
     ) -> None:
         """The provider refused (429) a call sent at `started`; `granted` is the rate it says it grants."""
-        self.running -= 1
+        self._end()
         self.refused += 1
         self._granted -= 1
         if started in self._starts:
@@ -168,6 +179,14 @@ class AdaptiveLimit:
         elif self._guessed:
             # The rest of the first burst comes back: the fewer were let through, the lower the guess.
             self._set_rate(min(self._known, self._guess(now)))
+
+    def _end(self) -> None:
+        self.running -= 1
+        self._ended += 1
+
+    def _hears_the_first(self) -> bool:
+        # A provider may answer the first of them before this process has heard that it refused the others.
+        return self.slow_start and self.rate is None and self._ended < self._first <= self._begun
 
     def _pause(self, now: float, seconds: float | None) -> None:
         if seconds is not None:
