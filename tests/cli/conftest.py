@@ -113,8 +113,15 @@ class Server(Process):
     def events(self) -> list[Json]:
         return [json.loads(line) for line in self.stderr if line.startswith("{")]
 
-    def event(self, name: str) -> Json:
-        return next(event for event in self.events if event["event"] == name)
+    def event(self, name: str, **fields: Any) -> Json:
+        """The first event of this name with these fields; waited for, since lines come by a pipe."""
+        wanted = {"event": name, **fields}.items()
+
+        def found() -> list[Json]:
+            return [event for event in self.events if wanted <= event.items()]
+
+        wait_until(lambda: bool(found()))
+        return found()[0]
 
     def get(self, path: str) -> httpx2.Response:
         return httpx2.get(f"{self.url}{path}", trust_env=False, timeout=PATIENCE)
@@ -128,6 +135,8 @@ class Server(Process):
         assert answer.status_code == 200, found
         return found
 
+
+SERVE = ["serve", "--port", "0", "--log-format", "json"]
 
 Run = Callable[..., Process]
 Serve = Callable[..., Server]
@@ -156,8 +165,7 @@ def serve(processes: ExitStack, tmp_path: Path) -> Serve:
     """Starts `turnlane serve` in the test's folder and waits until it listens."""
 
     def start(*arguments: str, **environment: str) -> Server:
-        words = ["serve", *map(str, arguments), "--port", "0", "--log-format", "json"]
-        server = Server(words, tmp_path, environment)
+        server = Server([*SERVE, *map(str, arguments)], tmp_path, environment)
         processes.callback(server.kill)
         return server.ready()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 
 from turnlane.cli.turn_source import StoredTurns
 
-from .conftest import PATIENCE, Run, Serve, Server, wait_until
+from .conftest import ECHO, PATIENCE, SERVE, Run, Serve, Server, wait_until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support.py"
 
@@ -46,48 +48,48 @@ def test_interrupt_ends_it_like_sigterm(serve: Serve, echo: Path) -> None:
     assert server.event("server.stopped")["released"] == 0
 
 
-def test_logs_tell_who_ran_what(serve: Serve, echo: Path) -> None:
-    server = serve(echo)
-    response = server.ask("hello")
-    server.send(signal.SIGTERM)
-    server.end()
-    ended = server.event("turn.ended")
-    assert ended["turn"] == response["id"]
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests that only ask it something; starting it takes longer than they do."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "echo_app.py").write_text(ECHO)
+    server = Server([*SERVE, "echo_app.py", "--loop-watch", "0.05"], folder, {})
+    yield server.ready()
+    server.kill()
+
+
+def test_logs_tell_who_ran_what(shared: Server) -> None:
+    response = shared.ask("a greeting")
+    ended = shared.event("turn.ended", turn=response["id"])
     assert ended["conversation"] == response["conversation"]["id"]
     assert ended["agent"] == "agent"
     assert ended["attempt"] == 1
-    assert ended["request_id"] == server.event("request.ended")["request_id"]
-    assert "hello" not in "\n".join(server.stderr)
+    request = shared.event("request.ended", request_id=ended["request_id"])
+    assert (request["method"], request["path"], request["status"]) == ("POST", "/v1/responses", 200)
+    assert "greeting" not in "\n".join(shared.stderr)
 
 
-def test_failed_turn_has_its_stack_in_the_log_and_no_secret(serve: Serve, echo: Path) -> None:
-    server = serve(echo)
-    answer = server.post("/v1/responses", model="agent", input="fail hunter2")
+def test_failed_turn_has_its_stack_in_the_log_and_no_secret(shared: Server) -> None:
+    answer = shared.post("/v1/responses", model="agent", input="fail hunter2")
     assert answer.status_code == 500
-    server.send(signal.SIGTERM)
-    server.end()
-    failed = server.event("turn.failed")
-    assert failed["error"] == "ValueError"
+    failed = shared.event("turn.failed", error="ValueError")
     assert "in on_messages" in failed["stack"]
-    assert "hunter2" not in "\n".join(server.stderr)
+    assert "hunter2" not in "\n".join(shared.stderr)
     assert "hunter2" not in answer.text
 
 
-def test_blocked_loop_is_reported_with_the_culprit(serve: Serve, echo: Path) -> None:
-    server = serve(echo, "--loop-watch", "0.05")
-    server.ask("block 0.5")
-    server.send(signal.SIGTERM)
-    server.end()
-    blocked = server.event("loop.blocked")
+def test_blocked_loop_is_reported_with_the_culprit(shared: Server) -> None:
+    shared.ask("block 0.5")
+    blocked = shared.event("loop.blocked", ended=False)
     assert blocked["hazard"] == "TL108"
     assert "in the_culprit" in blocked["stack"]
+    assert shared.event("loop.blocked", ended=True)["seconds"] > blocked["seconds"]
 
 
-def test_metrics_know_the_queue(serve: Serve, echo: Path) -> None:
-    server = serve(echo)
-    server.ask("hello")
-    page = server.get("/metrics").text
-    assert 'turnlane_turns_total{agent="agent",status="completed"} 1.0' in page
+def test_metrics_know_the_queue(shared: Server) -> None:
+    shared.ask("hello")
+    page = shared.get("/metrics").text
+    assert re.search(r'turnlane_turns_total{agent="agent",status="completed"} [1-9]', page)
     assert "turnlane_turns_running 0.0" in page
     assert 'route="/v1/responses"' in page
     assert "process_resident_memory_bytes" in page

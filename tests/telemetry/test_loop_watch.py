@@ -146,9 +146,9 @@ def summary(*names: tuple[str, str]) -> traceback.StackSummary:
 def test_frames_of_ours_between_the_users_are_left_out() -> None:
     stack = summary(
         (f"{loop_watch._STDLIB}/asyncio/runners.py", "run"),
-        (f"{loop_watch._OURS}/worker/turn.py", "run_attempt"),
+        (f"{loop_watch._OURS}worker/turn.py", "run_attempt"),
         ("/srv/app.py", "agent"),
-        (f"{loop_watch._OURS}/runtime/tools.py", "call"),
+        (f"{loop_watch._OURS}runtime/tools.py", "call"),
         ("/srv/tools.py", "look_up"),
     )
     shown = shown_stack(stack)
@@ -159,5 +159,5 @@ def test_frames_of_ours_between_the_users_are_left_out() -> None:
 
 
 def test_our_own_block_is_shown_as_ours() -> None:
-    stack = summary(("/srv/app.py", "agent"), (f"{loop_watch._OURS}/runtime/engine.py", "commit"))
+    stack = summary(("/srv/app.py", "agent"), (f"{loop_watch._OURS}runtime/engine.py", "commit"))
     assert "in commit" in shown_stack(stack)

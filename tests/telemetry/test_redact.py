@@ -131,6 +131,12 @@ def test_secret_variables_are_known_by_their_names() -> None:
     assert set(secret_values(environ)) == {"value-of-openai", "value-of-pg", "value-of-github"}
 
 
+def test_secrets_that_share_a_variable_are_masked_one_by_one() -> None:
+    keys = {"TURNLANE_API_KEYS": "ann 0123456789abcdef-a admin, bob 0123456789abcdef-b"}
+    masked = redactor(secret_values(keys))("wrong key 0123456789abcdef-b of ann")
+    assert masked == "wrong key *** of ann"
+
+
 def test_longer_value_is_masked_whole_when_a_shorter_is_a_part_of_it() -> None:
     assert redactor(["abcdefgh", "abcdefghijkl"])("x abcdefghijkl y") == "x *** y"
 

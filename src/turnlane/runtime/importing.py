@@ -8,6 +8,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import sysconfig
 import traceback
@@ -27,8 +28,9 @@ EXTRAS: Final[Mapping[str, str]] = dict.fromkeys(
 LOOP_RUNS: Final = ("running event loop", "event loop is already running", "another loop is running")
 """What asyncio says to code that starts a loop inside a loop."""
 
-_OURS: Final = str(Path(__file__).resolve().parent.parent)
-_NOT_THE_USERS: Final = ("<frozen", _OURS, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+_OURS: Final = f"{Path(__file__).resolve().parent.parent}{os.sep}"
+_STDLIB: Final = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
+_NOT_THE_USERS: Final = ("<frozen", _OURS, *_STDLIB)
 
 
 def import_file(place: str) -> types.ModuleType:

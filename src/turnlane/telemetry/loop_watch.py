@@ -26,7 +26,7 @@ SAMPLE: Final = 1.0
 
 MAX_FRAMES: Final = 30
 
-_OURS: Final = str(Path(__file__).resolve().parent.parent)
+_OURS: Final = f"{Path(__file__).resolve().parent.parent}/"
 _STDLIB: Final = sysconfig.get_path("stdlib")
 _MACHINERY: Final = (f"{_STDLIB}/asyncio/", f"{_STDLIB}/contextlib", "<frozen ", f"{_STDLIB}/runpy", "uvloop")
 

@@ -17,6 +17,9 @@ MASK: Final = "***"
 MIN_VALUE: Final = 8
 """Characters. A shorter value of an environment variable would hide ordinary words."""
 
+MIN_PIECE: Final = 16
+"""Characters of a piece of a value that holds several secrets."""
+
 _SECRET_WORDS: Final = frozenset(
     f"{word}{plural}"
     for word in ("KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PGPASSWORD", "PASSWD", "PASSPHRASE")
@@ -57,10 +60,10 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
 
     Values shorter than `MIN_VALUE` characters are left out.
     """
-    return sorted(
-        {value for name, value in environ.items() if len(value) >= MIN_VALUE and _names_a_secret(name)},
-        key=lambda value: (-len(value), value),
-    )
+    values = [value for name, value in environ.items() if _names_a_secret(name)]
+    # Several in one variable, as in TURNLANE_API_KEYS; the bound leaves words of a pass phrase alone.
+    pieces = [piece for value in values for piece in re.split(r"[\s,;]+", value) if len(piece) >= MIN_PIECE]
+    return sorted({value for value in (*values, *pieces) if len(value) >= MIN_VALUE})
 
 
 def redactor(values: Iterable[str] = ()) -> Callable[[str], str]:
