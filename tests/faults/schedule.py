@@ -247,10 +247,9 @@ def answered_after_death(history: History) -> list[float]:
         if not isinstance(run, Ran) or run.said[-1] not in keys:
             continue
         turn = turns.get(keys[run.said[-1]], "")
-        for death in deaths:
-            cut = run.started <= death <= (death if run.ended is None else run.ended)
-            if cut and turn in answers:
-                waits[death, turn] = answers[turn] - death
+        death = min((at for at in deaths if at >= run.started), default=None)
+        if death is not None and (run.ended is None or death <= run.ended) and turn in answers:
+            waits[death, turn] = answers[turn] - death
     return list(waits.values())
 
 
