@@ -29,6 +29,7 @@ from turnlane.runtime.agent import (
 )
 from turnlane.runtime.agents import openai_client
 from turnlane.runtime.agents.agentchat.discard import close_own
+from turnlane.runtime.agents.agentchat.history import hide_from_conditions
 from turnlane.runtime.agents.agentchat.ledger import Ledger
 from turnlane.runtime.agents.agentchat.messages import (
     InputNotSupported,
@@ -127,6 +128,8 @@ class PreparedAgent:
         self._token = CancellationToken()
         self._halt = Halt(run, parts.teams, self._token)
         self._stand_ins: list[BoundaryClient | GuardedWorkbench] = []
+        self._history: set[str] = set()
+        """The ids of the messages that were said before the input."""
         humans = {human.name for human in parts.humans}
         self._transcript = Transcript(run, is_user=humans.__contains__)
         # Before the state is loaded: loading makes a team's managers, which take the model client with them.
@@ -251,6 +254,7 @@ class PreparedAgent:
             watch_agent(agent, run, self._note_error, transcript.expect_final if agent is self._built else None)
         for team in parts.teams:
             watch_team(team)
+        hide_from_conditions(parts.teams, self._history)
         for human in parts.humans:
             human.input_func = self._input_of(human.name)
             human._is_async = True
@@ -276,7 +280,9 @@ class PreparedAgent:
             for llm_message in to_model_context(earlier):
                 await self._built.model_context.add_message(llm_message)
             return to_messages(now)
-        return to_messages([*earlier, *now])
+        before = to_messages(earlier)
+        self._history.update(message.id for message in before)
+        return [*before, *to_messages(now)]
 
     def _note_handoff(self) -> None:
         last = self._transcript.last_message
