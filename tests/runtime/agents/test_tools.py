@@ -384,3 +384,41 @@ class TestWorkbenches:
         ).say("go")
         assert ended.items("tool")[0]["error"]["type"] == "ToolFailed"
         assert seen_anywhere(SECRET, provider, ended) == []
+
+
+async def test_an_mcp_workbench(talk, client, provider):
+    """A server process over stdio, made by the factory: it ends with its turn."""
+    pytest.importorskip("mcp", reason="needs MCP: uv pip install 'autogen-ext[mcp]' 'mcp<2'")
+    import sys
+
+    from autogen_ext.tools.mcp import McpWorkbench, StdioServerParams
+
+    server = (
+        "from mcp.server.fastmcp import FastMCP\n"
+        "app = FastMCP('test')\n"
+        "@app.tool()\n"
+        "def add(first: int, second: int) -> int:\n"
+        "    'Add.'\n"
+        "    return first + second\n"
+        "app.run()\n"
+    )
+    stopped: list[bool] = []
+
+    class Watched(McpWorkbench):
+        async def stop(self) -> None:
+            stopped.append(True)
+            await super().stop()
+
+    def script(request):
+        if request.tool_results:
+            return "done"
+        return Answer(tool_calls=[ToolCall("add", {"first": 1, "second": 2})])
+
+    def build():
+        bench = Watched(StdioServerParams(command=sys.executable, args=["-c", server]))
+        return AssistantAgent("support", client(), workbench=bench, reflect_on_tool_use=True)
+
+    provider.use(script)
+    ended = await talk(build).say("add")
+    assert ended.items("tool")[0]["output"] == "3"
+    assert stopped == [True]

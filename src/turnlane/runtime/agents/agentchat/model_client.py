@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, ModelInfo, RequestUsage
@@ -237,9 +236,9 @@ def _with_true_end(result: CreateResult, watch: openai_client.WatchedCall) -> Cr
 
 
 def _provider_of(client: ChatCompletionClient) -> str:
-    base_url = getattr(getattr(client, "_client", None), "base_url", None)
-    host = urlsplit(str(base_url)).netloc if base_url is not None else ""
-    return host.rpartition("@")[2] or type(client).__name__
+    # `netloc` of the HTTP library's URL is host and port, without the user's name and password.
+    netloc = getattr(getattr(getattr(client, "_client", None), "base_url", None), "netloc", None)
+    return netloc.decode("ascii", "replace") if isinstance(netloc, bytes) else type(client).__name__
 
 
 def _model_of(client: ChatCompletionClient) -> str:

@@ -227,6 +227,8 @@ def _rebuilt(container: Any, values: list[object]) -> object:
         return container._make(values)
     if isinstance(container, tuple | set | frozenset):
         return type(container)(values)
+    if type(container) is list:
+        return values
     changed = copy.copy(container)
     for key, value in zip(container if isinstance(container, dict) else range(len(values)), values, strict=True):
         changed[key] = value
