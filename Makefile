@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# The TypeScript example's packages. Touched also when there is no npm or it fails: then its tests say so and are skipped.
+NODE_STAMP := $(VENV)/.node-packages
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
 # Half the machine's tests may run at once; most of them wait for servers of their own.
@@ -14,10 +16,11 @@ WORKERS ?= auto
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(STAMP) ## set up .venv with Turnlane and everything the tests need
+install: $(STAMP) $(NODE_STAMP) ## set up .venv with Turnlane and everything the tests need
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Turnlane needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo 'setting up $(VENV), once: up to a minute with uv, a few with pip'
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
 	  uv pip install --quiet --python $(BIN)/python --editable '.[agentchat]' --group dev; \
@@ -28,7 +31,18 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
-serve: install ## serve examples/support.py on 127.0.0.1:8080 (real provider with OPENAI_API_KEY, else practice)
+$(NODE_STAMP): examples/typescript/package-lock.json | $(STAMP)
+	@if ! command -v npm >/dev/null 2>&1; then \
+	  echo 'no npm: the tests of the TypeScript example are skipped'; \
+	elif npm ci --silent --no-audit --no-fund --fetch-retries=1 --prefix examples/typescript >/dev/null 2>&1; then \
+	  echo 'examples/typescript: packages installed'; \
+	else \
+	  echo 'npm ci failed: the tests of the TypeScript example are skipped. To see why: npm ci --prefix examples/typescript'; \
+	fi
+	@touch $@
+
+# Needs no npm: the first answer should not wait for it.
+serve: $(STAMP) ## serve examples/support.py on 127.0.0.1:8080 (real provider with OPENAI_API_KEY, else practice)
 	@if [ -n "$$OPENAI_API_KEY" ]; then practice=; else practice=--practice; fi; \
 	  exec $(BIN)/turnlane serve examples/support.py --host $(HOST) --port $(PORT) $$practice
 
