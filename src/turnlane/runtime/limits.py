@@ -28,16 +28,19 @@ DECREASE: Final = 0.7
 
 FIRST_PATIENCE: Final = 0.12
 PATIENCE: Final = 0.05
-"""Seconds without a refusal after which more calls are sent before the first ones are answered, `WIDER` times
-as many.
+"""Seconds without a refusal after which more calls are sent before the first ones are answered: twice as many at
+first, then `WIDER` times.
 
 A provider refuses in the time of a round trip, and answers in the time a model needs: waiting for answers
 would make the last of 1,000 calls wait for seven others, one after the other.
 """
 
 WIDER: Final = 4.0
-LATE: Final = 0.03
+LATE: Final = 0.02
 """Seconds by which a look at the limit is late when this process was too busy to hear a refusal."""
+
+EXCUSES: Final = 4
+"""How often it is then looked again before the provider counts as silent."""
 
 WINDOW: Final = 1.0
 """Seconds over which calls are counted to guess a rate, and between two rises of the rate."""
@@ -81,7 +84,7 @@ class AdaptiveLimit:
     slow_start: bool = True
     _patience: float = FIRST_PATIENCE
     _quiet_since: float = float("-inf")
-    _excused: bool = False
+    _excused: int = 0
     _last_start: float = float("-inf")
     _next_start: float = float("-inf")
     _held_at: float = float("-inf")
@@ -118,10 +121,11 @@ class AdaptiveLimit:
         if full or self._hears_the_first():
             if (patience := self._patience_left(now)) > INSTANT:
                 return patience
+            if full:
+                wider = 2.0 if self._patience == FIRST_PATIENCE else WIDER
+                self.concurrency = min(self.ceiling, self.concurrency * wider)
             self._patience = PATIENCE
             self._first = 0
-            if full:
-                self.concurrency = min(self.ceiling, self.concurrency * WIDER)
         if self._next_start > now:
             self._held_at = now
         delay = max(self.paused_until - now, self._next_start - now)
@@ -135,7 +139,7 @@ class AdaptiveLimit:
         self._begun += 1
         self._granted += 1
         self._last_start = self._quiet_since = now
-        self._excused = False
+        self._excused = 0
         self._starts.append(now)
         if self.rate is not None:
             self._next_start = max(self._next_start, now) + 1.0 / self.rate
@@ -194,9 +198,9 @@ class AdaptiveLimit:
 
     def _patience_left(self, now: float) -> float:
         late = now - self._quiet_since - self._patience
-        if late > LATE and not self._excused:
+        if late > LATE and self._excused < EXCUSES:
             # The silence may be our own: refusals that have arrived are heard first.
-            self._excused = True
+            self._excused += 1
             self._quiet_since = now
             return self._patience
         return -late
