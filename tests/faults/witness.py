@@ -46,7 +46,7 @@ def row_of(record: RecordedRequest) -> dict[str, Any]:
         "said": [message["content"] for message in messages if message["role"] == "user"],
         "text": record.text,
         "started": record.started,
-        "ended": record.finished,
+        "ended": None if record.disconnected else record.finished,
         "first": messages[-1]["role"] == "user",
     }
 
