@@ -213,7 +213,7 @@ def test_no_engine_of_that_name(run: Run, echo: Path) -> None:
         ("def f(:\n", ":1: invalid syntax"),
         ("import os\nraise ValueError(os.environ['MY_API_KEY'])\n", ":2: ValueError: ***"),
         ("import asyncio\nasync def m(): ...\nasyncio.run(m())\n", "TL113"),
-        ("def agent():\n    raise KeyError('k')\n", "the factory of agent 'agent' raised KeyError"),
+        ("def agent():\n    raise KeyError('k')\n", ":2: the factory of agent 'agent' raised KeyError"),
         ("def agent():\n    return 7\n", "agent"),
     ],
 )

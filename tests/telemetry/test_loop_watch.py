@@ -69,6 +69,7 @@ def test_block_is_reported_while_it_lasts_and_when_it_ends(reports: Reports) -> 
     assert "in the_culprit" in during["stack"]
     assert "in handler" in during["stack"]
     assert "/asyncio/" not in during["stack"]
+    assert "in main" in during["stack"].splitlines()[0]
     assert "loop_watch.py" not in during["stack"].replace("test_loop_watch.py", "")
 
 
@@ -159,5 +160,17 @@ def test_frames_of_ours_between_the_users_are_left_out() -> None:
 
 
 def test_our_own_block_is_shown_as_ours() -> None:
-    stack = summary(("/srv/app.py", "agent"), (f"{loop_watch._OURS}runtime/engine.py", "commit"))
-    assert "in commit" in shown_stack(stack)
+    stack = summary(
+        ("/srv/start.py", "start"),
+        (f"{loop_watch._STDLIB}/asyncio/runners.py", "run"),
+        (f"{loop_watch._OURS}worker/turn.py", "settle"),
+        (f"{loop_watch._OURS}runtime/engine.py", "commit"),
+    )
+    shown = shown_stack(stack)
+    assert "in settle" in shown
+    assert "in commit" in shown
+    assert "in start" not in shown
+
+
+def test_stack_of_the_loop_alone_is_shown() -> None:
+    assert "in run" in shown_stack(summary((f"{loop_watch._STDLIB}/asyncio/runners.py", "run")))

@@ -93,12 +93,15 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running(app: App | Callable[[], App], settings: ServeSettings) -> AsyncIterator[RunningServer]:
+async def running(
+    app: App | Callable[[], App], settings: ServeSettings, *, warmed_up: Callable[[], None] | None = None
+) -> AsyncIterator[RunningServer]:
     """A server that is ready, until the block ends; then it is drained without waiting.
 
     Args:
         app: or what loads it; called when the practice provider already answers, because a file may make its
             model client when it is imported.
+        warmed_up: called when all is imported and made, before anything is served.
 
     Raises:
         AppError: the app can't be loaded, or an agent can't be made.
@@ -113,6 +116,8 @@ async def running(app: App | Callable[[], App], settings: ServeSettings) -> Asyn
         remember_secrets()  # the file may have loaded a .env
         engine = await stack.enter_async_context(_open_engine(settings))
         worker = await stack.enter_async_context(_started_worker(engine, loaded, settings))
+        if warmed_up is not None:
+            warmed_up()
         metrics = Metrics(engine.stats)
         stack.callback(add_sink(metrics))
         server = RunningServer(

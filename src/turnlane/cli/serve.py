@@ -43,8 +43,7 @@ def serve(
 
 async def _serve(target: tuple[str, ...], settings: ServeSettings) -> int:
     stop = _stop_signal()
-    async with running(lambda: load_app(target), settings) as server:
-        spare_what_is_loaded()
+    async with running(lambda: load_app(target), settings, warmed_up=spare_what_is_loaded) as server:
         if resolve_format(settings.log_format, sys.stderr) == "text":
             sys.stdout.write(greeting(server))
             sys.stdout.flush()

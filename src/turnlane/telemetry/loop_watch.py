@@ -28,7 +28,10 @@ MAX_FRAMES: Final = 30
 
 _OURS: Final = f"{Path(__file__).resolve().parent.parent}/"
 _STDLIB: Final = sysconfig.get_path("stdlib")
-_MACHINERY: Final = (f"{_STDLIB}/asyncio/", f"{_STDLIB}/contextlib", "<frozen ", f"{_STDLIB}/runpy", "uvloop")
+_ASYNCIO: Final = f"{_STDLIB}/asyncio/"
+# Under uvloop, which is native, the last of them is `run`.
+_RUNS_THE_LOOP: Final = ("run", "run_until_complete", "run_forever", "_run_once", "_run")
+_MACHINERY: Final = (_ASYNCIO, f"{_STDLIB}/contextlib", "<frozen ")
 
 NO_STACK: Final = (
     "no stack: nothing in the process could run (native code that holds the GIL, or a process that was stopped "
@@ -133,16 +136,22 @@ class LoopWatch:
 
 
 def shown_stack(stack: traceback.StackSummary) -> str:
-    """The part of a stack that says who blocks: without the loop's machinery and without our own frames.
+    """The part of a stack that says who blocks: inside the loop, without its machinery and our own frames.
 
-    When the innermost frames are ours, they stay: then it is our fault, and must be seen.
+    When the innermost frame is ours, ours stay: then it is our fault, and must be seen.
     """
-    frames = list(stack)
-    while len(frames) > 1 and _is_machinery(frames[0]):
-        del frames[0]
+    frames = _inside_the_loop(list(stack))
     if not frames[-1].filename.startswith(_OURS):
         frames = [frame for frame in frames if not _is_machinery(frame)] or frames[-1:]
     return "".join(traceback.StackSummary.from_list(frames[-MAX_FRAMES:]).format()).rstrip()
+
+
+def _inside_the_loop(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """The frames behind the last one that runs the loop; before it is only how the program was started."""
+    for number in range(len(frames) - 2, -1, -1):
+        if frames[number].filename.startswith(_ASYNCIO) and frames[number].name in _RUNS_THE_LOOP:
+            return frames[number + 1 :]
+    return frames
 
 
 def _is_machinery(frame: traceback.FrameSummary) -> bool:
