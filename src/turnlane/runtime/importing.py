@@ -159,32 +159,33 @@ def _missing_module(place: str, error: ModuleNotFoundError) -> str:
         return f"there is no module {place!r}{hint}; a file is given with .py at its end"
     package = name.partition(".")[0]
     if package in EXTRAS:
-        return f"{_where(error)}{package} is not installed: {EXTRAS[package]}"
-    return f"{_where(error)}{name} is not installed, and there is no {name} beside {place}"
+        return f"{where(error)}{package} is not installed: {EXTRAS[package]}"
+    return f"{where(error)}{name} is not installed, and there is no {name} beside {place}"
 
 
 def _broken_import(place: str, error: BaseException) -> str:
     if isinstance(error, AppError):  # a wrong setting in @app.agent(...)
-        return f"{_where(error)}{error}"
+        return f"{where(error)}{error}"
     if isinstance(error, SystemExit):
         return (
-            f"{_where(error)}{place} ends the program when it is imported; put what it does into a function, "
+            f"{where(error)}{place} ends the program when it is imported; put what it does into a function, "
             "and its call under  if __name__ == '__main__':"
         )
     if any(words in str(error) for words in LOOP_RUNS):
         _close_coroutines(error)
         return (
-            f"{_where(error)}{place} starts an event loop when it is imported (TL113, see `turnlane explain "
+            f"{where(error)}{place} starts an event loop when it is imported (TL113, see `turnlane explain "
             "TL113`); put that line under  if __name__ == '__main__':"
         )
     if "Can't patch loop" in str(error):
-        return f"{_where(error)}nest_asyncio can't be used in a server (TL105, see `turnlane explain TL105`)"
+        return f"{where(error)}nest_asyncio can't be used in a server (TL105, see `turnlane explain TL105`)"
     frame = _user_frame(error)
     line = f" (in: {frame.line})" if frame is not None and frame.line else ""
-    return f"{_where(error)}{type(error).__name__}: {error}{line}"
+    return f"{where(error)}{type(error).__name__}: {error}{line}"
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
+    """`FILE:LINE: ` of the innermost line that the user wrote, to begin a sentence with; or nothing."""
     frame = _user_frame(error)
     return f"{frame.filename}:{frame.lineno}: " if frame is not None else ""
 

@@ -12,6 +12,7 @@ from turnlane.runtime.agent import ActiveRuns, Adapter, Run, SharedObject, StopR
 from turnlane.runtime.app import AgentSpec, App, AppError
 from turnlane.runtime.conversation import Claim, Turn
 from turnlane.runtime.engine import Engine
+from turnlane.runtime.importing import where
 from turnlane.runtime.model import ModelBoundary
 from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.events import emit
@@ -175,7 +176,7 @@ class TurnWorker:
                 raise AppError(str(error)) from error
             except Exception as error:
                 raise AppError(
-                    f"the factory of agent {spec.name!r} raised {type(error).__name__}: {error}"
+                    f"{where(error)}the factory of agent {spec.name!r} raised {type(error).__name__}: {error}"
                 ) from error
             await prepared.discard()
 
