@@ -1,6 +1,7 @@
 """A team that asks a human in the middle of its run. The turn ends asking; the next turn is the answer.
 
-    turnlane serve examples/approval.py --practice
+Talk to it:  turnlane chat examples/approval.py --practice
+Serve it:    turnlane serve examples/approval.py --practice, then examples/client.py in another terminal
 """
 
 from autogen_agentchat.agents import AssistantAgent, UserProxyAgent

@@ -1,6 +1,6 @@
 """Talks to a running server with the official openai package: only the address differs.
 
-    python examples/client.py [http://127.0.0.1:8080] [agent]
+Run it:  python examples/client.py [http://127.0.0.1:8080] [agent]
 """
 
 import asyncio

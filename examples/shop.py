@@ -1,6 +1,7 @@
 """Several agents with settings, and resources that are made once per process and closed at its end.
 
-    turnlane serve examples/shop.py --practice
+Talk to it:  turnlane chat examples/shop.py --practice
+Serve it:    turnlane serve examples/shop.py --practice, then examples/client.py in another terminal
 """
 
 import sqlite3
@@ -60,6 +61,4 @@ def orders(database: sqlite3.Connection) -> AssistantAgent:
 
 @app.agent(name="small-talk", when_busy="reject", description="Just talks; refuses a second message meanwhile.")
 def small_talk() -> AssistantAgent:
-    return AssistantAgent(
-        "small_talk", OpenAIChatCompletionClient(model="gpt-4o-mini"), model_client_stream=True
-    )
+    return AssistantAgent("small_talk", OpenAIChatCompletionClient(model="gpt-4o-mini"), model_client_stream=True)

@@ -1,6 +1,7 @@
 """A support agent: looks up orders, says so when there is none, and hands over to a human.
 
-    turnlane serve examples/support.py --practice
+Talk to it:  turnlane chat examples/support.py --practice
+Serve it:    turnlane serve examples/support.py --practice, then examples/client.py in another terminal
 """
 
 import asyncio

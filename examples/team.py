@@ -1,6 +1,7 @@
 """A writer and a critic who talk until the critic approves.
 
-    turnlane serve examples/team.py --practice
+Talk to it:  turnlane chat examples/team.py --practice
+Serve it:    turnlane serve examples/team.py --practice, then examples/client.py in another terminal
 """
 
 from autogen_agentchat.agents import AssistantAgent
@@ -16,7 +17,10 @@ def newsroom() -> RoundRobinGroupChat:
         "writer", client, system_message="You are the writer. Write two sentences.", model_client_stream=True
     )
     critic = AssistantAgent(
-        "critic", client, system_message="You are the critic. Say APPROVE when it is good.", model_client_stream=True
+        "critic",
+        client,
+        system_message="You are the critic. Say APPROVE when it is good.",
+        model_client_stream=True,
     )
     return RoundRobinGroupChat(
         [writer, critic],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -52,6 +53,14 @@ def test_the_unit_and_the_image_start_a_command_that_exists() -> None:
     command_line().parse_args(start.split()[1:])
     image = (ROOT / "deploy/Dockerfile").read_text()
     assert 'ENTRYPOINT ["turnlane"]\nCMD ["serve"]' in image
+
+
+def test_the_health_check_of_the_image_is_a_program() -> None:
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    [command] = re.findall(r"HEALTHCHECK .*?CMD (\[.*?\])$", image, re.DOTALL | re.MULTILINE)
+    python, option, program = json.loads(command)
+    assert (python, option) == ("python", "-c")
+    compile(program, "HEALTHCHECK", "exec")
 
 
 @pytest.mark.parametrize("page", hand_written(), ids=name_of)
