@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,10 +23,8 @@ from turnlane.cli.assembly import RunningServer, running
 from turnlane.practice import PracticeProvider, RecordedRequest
 from turnlane.runtime.agents import openai_client
 from turnlane.runtime.app import App
-from turnlane.runtime.conversation import NewTurn, new_id
 from turnlane.runtime.settings import ServeSettings
 from turnlane.telemetry.events import add_sink
-from turnlane.testing.turns import user_message
 
 SERVED_WITHIN = 40.0
 """Seconds after which a served half is given up, so that a hang is a failed test."""
@@ -87,19 +84,6 @@ class Served:
         answer = await self.post(text, **more)
         assert answer.status_code >= 400, answer.text
         return {**answer.json()["error"], "status": answer.status_code}
-
-    async def submit(self, text: str, conversation: str) -> str:
-        """Accept a turn as from another machine; returns its id.
-
-        A request of this very process to a conversation that runs is taken for a tool's own (TL402)."""
-        turn = NewTurn(
-            id=new_id("resp"),
-            conversation=conversation,
-            agent=next(iter(self.server.app.agents)),
-            input=[user_message(text)],
-            created_at=time.time(),
-        )
-        return (await self.server.intake.submit(turn)).turn.id
 
     async def conversation(self) -> str:
         answer = await self.http.post("/v1/conversations", json={})

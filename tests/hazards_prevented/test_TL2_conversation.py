@@ -180,8 +180,9 @@ async def test_TL204_overlapping_runs(provider, model, serve, text_of):
 
     async with serve(support) as served:
         conversation = await served.conversation()
-        turns = [await served.submit(f"message {n}", conversation) for n in range(5)]
-        answers = [await served.ended(turn) for turn in turns]
+        answers = await asyncio.gather(
+            *(served.ask(f"message {n}", conversation=conversation) for n in range(5))
+        )
     assert provider.peak_running == 1
     assert [roles(request) for request in provider.requests] == [
         ["user", "assistant"] * n + ["user"] for n in range(5)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from turnlane import hazards
 from turnlane.runtime.conversation import Claim
 from turnlane.server import Readiness
 from turnlane.telemetry.events import add_sink
@@ -167,3 +168,16 @@ async def test_every_request_is_told_to_the_telemetry(served: Any) -> None:
     assert (first["status"], first["request_id"]) == (404, "r-1")
     assert first["seconds"] >= 0
     assert second["path"] == "unknown"
+
+
+async def test_the_page_of_a_hazard_is_where_errors_say(served: Any) -> None:
+    http = served.http()
+    page = await http.get(hazards.url_of("TL201"))
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/markdown")
+    assert page.text.startswith("# TL201 shared-agent")
+    index = await http.get("/hazards")
+    assert all(hazard.code in index.text for hazard in hazards.all())
+    missing = await http.get("/hazards/TL999")
+    assert missing.status_code == 404
+    assert "TL999" in missing.json()["error"]["message"]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -17,8 +17,6 @@ from turnlane.telemetry.events import emit
 from turnlane.telemetry.logs import resolve_format, start_logs
 from turnlane.telemetry.redact import remember_secrets
 from turnlane.worker.collector import spare_what_is_loaded
-
-DOCS: Final = "https://turnlane.dev"
 
 
 def serve(
@@ -91,7 +89,7 @@ def greeting(server: RunningServer) -> str:
     return (
         f"\nturnlane serves {', '.join(agents)}\n"
         f"  data     {server.settings.data.resolve()}{provider}\n"
-        f"  docs     {DOCS}, API: {server.url}/openapi.json, metrics: {server.url}/metrics\n"
+        f"  pages    {server.url}/hazards, API: {server.url}/openapi.json, metrics: {server.url}/metrics\n"
         f"  try it   curl -N {server.url}/v1/responses -H 'content-type: application/json'{key} -d '{body}'\n"
         f"  stop     Ctrl-C; running turns get {server.settings.grace:g} s, the rest run again at the next start\n"
         f"listening on {server.url}\n\n"

@@ -9,8 +9,8 @@ TYPE_CHECKING = False  # see __init__.py
 if TYPE_CHECKING:
     from turnlane.hazards.hazard import Hazard
 
-DOCS_URL = "https://turnlane.dev"
-"""Where the published docs are. Every link to a hazard's page is built from it, by `url_of`."""
+PAGE_PATH = "/hazards"
+"""Where every Turnlane server shows the pages. Links to a page are built from it, by `url_of`."""
 
 PAGES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pages")
 """The folder with one file per hazard; it ships inside the wheel."""
@@ -64,8 +64,8 @@ def every() -> tuple[Hazard, ...]:
 
 
 def url_of(code: str) -> str:
-    """Return the address of a hazard's page; does not ask whether the code exists."""
-    return f"{DOCS_URL}/hazards/{code}"
+    """Return the address of a hazard's page, relative to a server; does not ask whether the code exists."""
+    return f"{PAGE_PATH}/{code}"
 
 
 @cache

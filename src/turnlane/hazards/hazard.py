@@ -70,7 +70,7 @@ class Hazard:
 
     @property
     def url(self) -> str:
-        """Where the published page is."""
+        """Where a server shows the page: an address relative to the server."""
         return url_of(self.code)
 
     @property

@@ -127,6 +127,8 @@ class Run:
     failure: Failure | None = None
     incomplete: str | None = None
     """Set when the model cut a text of this run short: `max_output_tokens` or `content_filter` (TL307)."""
+    foreign_code: int = 0
+    """How many tools and agent classes of the user's own run at this moment."""
     _seq: int = -1
     _items: int = 0
     _tasks: dict[asyncio.Task[Any], int] = field(default_factory=dict)
@@ -135,6 +137,15 @@ class Run:
     def __post_init__(self) -> None:
         self._seq = (self.claim.attempt - 1) * EVENTS_PER_ATTEMPT - 1
         self.stop.on_set(self._cancel_tasks)
+
+    @contextmanager
+    def in_foreign_code(self) -> Iterator[None]:
+        """Around a tool, or an agent class of the user's own: what may call back into the conversation (TL402)."""
+        self.foreign_code += 1
+        try:
+            yield
+        finally:
+            self.foreign_code -= 1
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:

@@ -91,7 +91,8 @@ class Intake:
 
     def _refuse_reentry(self, new: NewTurn, peer: tuple[str, int] | None, port: int | None) -> None:
         run = self.active.of(new.conversation)
-        if run is None or peer is None or not is_own_socket(peer, port):
+        # Only code of the user's own can call back: while none runs, a client in this process is just a client.
+        if run is None or not run.foreign_code or peer is None or not is_own_socket(peer, port):
             return
         raise ReentrantRun(
             f"a tool or agent of turn {run.claim.turn.id} called back into its own conversation "

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 Sink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 EVENTS: Final[Mapping[str, str]] = {
-    "server.started": "the server answers: address, agents, data, keys",
+    "server.started": "the server answers: address, agents, data, keys, practice",
     "server.draining": "no new turns are accepted; running ones have `grace` seconds",
     "server.stopped": "the server ended: released (turns that run again at the next start)",
     "request.ended": "an HTTP request was answered: method, path, status, seconds",
@@ -32,7 +32,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "model.limit": "a provider's limit changed: provider, concurrency, rate, paused",
     "tool.call": "a tool call ended: tool, agent, seconds, outcome (ok, error, timeout, cancelled)",
     "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
-    "loop.blocked": "the event loop stood still: seconds, stack (hazard TL108)",
+    "loop.blocked": "the event loop stood still: seconds, stack, ended (whether it goes on again), hazard (TL108), note",
     "loop.lag": "how late the loop was, sampled: seconds",
     "engine.trouble": "the store can't be written; turns wait: reason",
 }

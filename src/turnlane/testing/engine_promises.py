@@ -601,7 +601,9 @@ class EnginePromises(ABC):
         assert (await engine.accept(new_turn(first.conversation))).created
         await engine.close()
 
-    async def test_a_turn_that_follows_another_is_refused_when_that_is_not_the_latest(self, engine: Engine) -> None:
+    async def test_a_turn_that_follows_another_is_refused_when_that_is_not_the_latest(
+        self, engine: Engine
+    ) -> None:
         first = first_turn()
         await engine.accept(first)
         second = new_turn(first.conversation, follows=first.id)

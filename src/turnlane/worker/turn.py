@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import turnlane
-from turnlane.hazards import DOCS_URL
 from turnlane.runtime.agent import (
     Adapter,
     Answer,
@@ -298,7 +297,7 @@ def failure_of(error: BaseException, agent: str | None) -> Failure:
     if _raised_by_us(error):
         return Failure(
             type=type(error).__name__,
-            message=f"an error in Turnlane itself, not in your agent; please report it ({DOCS_URL})",
+            message="an error in Turnlane itself, not in your agent; please report it with this turn's log line",
             kind="turnlane",
             code="turnlane_error",
             agent=agent,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from turnlane import hazards
 from turnlane.runtime.conversation import JsonObject, NewTurn, Turn, new_id
 from turnlane.server.answer import Answer, Bytes, as_json
 from turnlane.server.answer_shapes import LanesShape, StatusShape, TurnList, TurnShape
@@ -16,6 +17,8 @@ from turnlane.server.operation import Operation
 from turnlane.server.problem import Problem, conflict, not_found
 from turnlane.server.request_shapes import LanesQuery, TurnsQuery
 from turnlane.server.validation import is_identifier
+
+MARKDOWN: Final = "text/markdown; charset=utf-8"
 
 
 async def healthz(call: Call) -> Answer:
@@ -115,7 +118,31 @@ async def _operated(call: Call, turn_id: str) -> Turn:
     return turn
 
 
+async def hazard_index(call: Call) -> Answer:
+    lines = [f"- [{hazard.code} {hazard.name}]({hazard.url}): {hazard.summary}" for hazard in hazards.all()]
+    return Bytes("\n".join(["# The hazards", "", *lines, ""]).encode(), MARKDOWN)
+
+
+async def hazard_page(call: Call) -> Answer:
+    try:
+        return Bytes(hazards.get(call.path("code")).page().encode(), MARKDOWN)
+    except hazards.UnknownHazard as error:
+        raise Problem(404, str(error), code="not_found") from None
+
+
 OPERATIONS: Final[Sequence[Operation]] = (
+    Operation(
+        "GET", "/hazards", hazard_index, "The hazards, a line each, as markdown.", "text/markdown", open=True
+    ),
+    Operation(
+        "GET",
+        "/hazards/{code}",
+        hazard_page,
+        "What a hazard is, why it happens and the right form, as markdown; `hazard_url` of an error leads here.",
+        "text/markdown",
+        errors=(404,),
+        open=True,
+    ),
     Operation("GET", "/healthz", healthz, "The process lives.", StatusShape, open=True),
     Operation(
         "GET",

@@ -126,6 +126,12 @@ class GuardedWorkbench(Workbench):
         self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None, asked: str
     ) -> ToolResult:
         current_tool.set(name)
+        with self._run.in_foreign_code():
+            return await self._run_tool(name, arguments, token, call_id, asked)
+
+    async def _run_tool(
+        self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None, asked: str
+    ) -> ToolResult:
         tool = _raw_tool(self.inner, name) if self._is_static else None  # type: ignore[arg-type]
         if tool is None:
             return await self.inner.call_tool(name, arguments, token, call_id)

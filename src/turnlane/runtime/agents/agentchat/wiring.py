@@ -11,7 +11,7 @@ import asyncio
 import copy
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Flag, auto
@@ -298,7 +298,7 @@ def watch_agent(
     ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | Response, None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(entrance.through("stream"))
-            stack.enter_context(_watched(agent.name, run, note))
+            stack.enter_context(_watched(agent, run, note))
             async for message in original(messages, cancellation_token):
                 if isinstance(message, Response):
                     if answered is not None:
@@ -309,7 +309,7 @@ def watch_agent(
 
     async def on_messages(messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         async with entrance.through("plain"):
-            with _watched(agent.name, run, note):
+            with _watched(agent, run, note):
                 return await original_plain(messages, cancellation_token)
 
     agent.on_messages_stream = on_messages_stream  # type: ignore[method-assign]
@@ -317,11 +317,13 @@ def watch_agent(
 
 
 @contextmanager
-def _watched(name: str, run: Run, note: Callable[[Exception, str], None]) -> Iterator[None]:
+def _watched(agent: ChatAgent, run: Run, note: Callable[[Exception, str], None]) -> Iterator[None]:
+    name = agent.name
     before = current_agent.get()
     current_agent.set(name)
+    own = not type(agent).__module__.startswith("autogen_")
     try:
-        with run.stoppable():
+        with run.stoppable(), run.in_foreign_code() if own else nullcontext():
             yield
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
