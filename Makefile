@@ -82,7 +82,7 @@ smoke: wheel ## the smoke part of the suite against the built wheel, in an envir
 	  $(PYTHON) -m venv .venvs/wheel && \
 	  .venvs/wheel/bin/python -m pip install --quiet "$$(ls -t dist/turnlane-*.whl | head -n 1)[agentchat]" pytest; \
 	fi
-	.venvs/wheel/bin/python -m pytest -m smoke -p no:cacheprovider
+	.venvs/wheel/bin/python -m pytest -p no:cacheprovider tests/smoke
 
 clean: ## remove what was built
 	rm -rf $(VENV) .venvs dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

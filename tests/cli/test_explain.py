@@ -16,7 +16,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("asked", ["TL201", "tl201", "shared-agent"])
 def test_page_by_code_or_name(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", asked]) == 0

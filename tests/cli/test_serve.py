@@ -23,7 +23,6 @@ from .conftest import ECHO, PATIENCE, SERVE, Run, Serve, Server, wait_until
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support.py"
 
 
-@pytest.mark.smoke
 def test_example_answers_with_the_practice_provider_and_the_printed_curl_line_works(run: Run) -> None:
     server = run("serve", EXAMPLE, "--practice", "--port", "0", "--log-format", "text")
     server.wait_for("listening on http://127.0.0.1:")

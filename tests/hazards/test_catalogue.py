@@ -26,7 +26,6 @@ SILENT = {
 """Marked **S** in the project's table of hazards. A page may be silent beyond it, never the reverse."""
 
 
-@pytest.mark.smoke
 def test_every_code_has_an_entry_in_order() -> None:
     assert hazards.codes() == CODES
     assert tuple(hazard.code for hazard in hazards.all()) == CODES
@@ -40,7 +39,6 @@ def test_the_silent_ones_are_marked() -> None:
     assert {hazard.code for hazard in hazards.all() if hazard.silent} >= SILENT
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("asked", ["TL201", "tl201", " TL201 ", "shared-agent", "Shared-Agent", "shared_agent"])
 def test_found_by_code_or_name(asked: str) -> None:
     hazard = hazards.get(asked)

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from turnlane import hazards
 from turnlane.hazards.site import INDEX, render, write
 
@@ -50,7 +48,6 @@ def test_writing_removes_pages_of_hazards_that_are_gone(tmp_path: Path) -> None:
     assert (tmp_path / "notes.md").read_text() == "somebody's own"
 
 
-@pytest.mark.smoke
 def test_the_command_writes_the_pages(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "pages"
     subprocess.run([sys.executable, "-m", "turnlane.hazards", "--write", str(folder)], check=True)

@@ -32,7 +32,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "model.limit": "a provider's limit changed: provider, concurrency, rate, paused",
     "tool.call": "a tool call ended: tool, agent, seconds, outcome (ok, error, timeout, cancelled)",
     "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
-    "loop.blocked": "the event loop stood still: seconds, stack, ended (whether it goes on again), hazard (TL108), note",
+    "loop.blocked": "the event loop stood still: seconds, stack, ended (it goes on again), hazard (TL108), note",
     "loop.lag": "how late the loop was, sampled: seconds",
     "engine.trouble": "the store can't be written; turns wait: reason",
 }
