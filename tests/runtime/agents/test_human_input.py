@@ -356,3 +356,37 @@ class TestHandoffToAUser:
         assert (await conversation.say("green")).said[-1][0] == "expert"
         third = await conversation.say("blue")
         assert [who for who, _ in third.said] == ["expert"]
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    @pytest.mark.parametrize("alone", [False, True], ids=["swarm", "alone"])
+    async def test_the_text_beside_the_handoff_is_the_question(self, talk, agent, provider, stream, alone):
+        def script(request):
+            if "order 7" not in request.user_message:
+                return Answer("Which order is it?", tool_calls=[ToolCall("transfer_to_user")])
+            return by_name(request)
+
+        provider.use(script)
+
+        def build():
+            desk = agent("desk", handoffs=["user"], model_client_stream=stream)
+            ends = HandoffTermination("user") | MaxMessageTermination(8)
+            return desk if alone else Swarm([desk], termination_condition=ends)
+
+        conversation = talk(build)
+        first = await conversation.say("I want my money back")
+        assert [item["type"] for item in first.output] == ["message", "tool", "input.required"]
+        assert first.said == [("desk", "Which order is it?")]
+        assert first.output[0]["phase"] == "final_answer"
+        assert first.question["prompt"] == "Which order is it?"
+        assert not first.data("reasoning")
+        assert [d["text"] for d in first.data("message")] == ["Which order is it?"]
+        second = await conversation.say("order 7")
+        assert second.question is None
+        assert "order 7" in second.answer
+
+    async def test_a_handoff_s_own_message_is_the_question(self, talk, client, provider):
+        provider.use(lambda request: Answer("One moment.", tool_calls=[ToolCall("transfer_to_user")]))
+        handoff = Handoff(target="user", message="what colour?")
+        ended = await talk(lambda: AssistantAgent("ann", client(), handoffs=[handoff])).say("red")
+        assert ended.question["prompt"] == "what colour?"
+        assert ended.said == [("ann", "One moment."), ("ann", "what colour?")]

@@ -161,6 +161,31 @@ class TestAssistantAgent:
             assert {d["item"] for d in ended.data("reasoning.delta")} == {ended.items("reasoning")[0]["item"]}
             assert "".join(d["text"] for d in ended.data("text.delta")) == "42"
 
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    async def test_text_beside_a_tool_call_is_a_message(self, talk, client, provider, stream):
+        first = Answer("I look it up.", tool_calls=[ToolCall("orders", {"order": "7"})], reasoning="an order")
+        provider.use(lambda request: "packed" if request.tool_results else first)
+        ended = await talk(
+            lambda: AssistantAgent(
+                "ann", client(), tools=[orders], reflect_on_tool_use=True, model_client_stream=stream
+            )
+        ).say("order 7?")
+        assert ended.said == [("ann", "I look it up."), ("ann", "packed")]
+        assert [item["phase"] for item in ended.items("message")] == ["commentary", "final_answer"]
+        # Beside a tool call, the framework passes reasoning on in a stream only.
+        assert [item["text"] for item in ended.items("reasoning")] == (["an order"] if stream else [])
+
+    async def test_reasoning_inside_the_text_beside_a_tool_call_stays_reasoning(self, talk, client, provider):
+        text = "<think>an order, so the tool</think>I look it up."
+        first = Answer(text, tool_calls=[ToolCall("orders", {"order": "7"})])
+        provider.use(lambda request: "packed" if request.tool_results else first)
+        ended = await talk(lambda: AssistantAgent("ann", client(), tools=[orders], reflect_on_tool_use=True)).say(
+            "order 7?"
+        )
+        assert [item["type"] for item in ended.output] == ["reasoning", "message", "tool", "message"]
+        assert ended.items("reasoning")[0]["text"] == "an order, so the tool"
+        assert ended.said[0] == ("ann", "I look it up.")
+
     async def test_reasoning_of_a_streamed_reflection_keeps_its_item(self, talk, client, provider):
         provider.use([Rule(call=ToolCall("orders", {"order": "7"}), reasoning="thinking it over", say="packed")])
         agent = lambda: AssistantAgent(  # noqa: E731

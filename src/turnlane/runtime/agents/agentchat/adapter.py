@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from autogen_agentchat.agents import AssistantAgent
-from autogen_agentchat.base import ChatAgent, TaskResult, Team
+from autogen_agentchat.base import ChatAgent, Handoff, TaskResult, Team
 from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
 from autogen_agentchat.teams import Swarm
 from autogen_core import CancellationToken
@@ -242,7 +242,9 @@ class PreparedAgent:
         run, ledger, transcript, parts = self._run, self._ledger, self._transcript, self._parts
 
         def client(inner: ChatCompletionClient) -> BoundaryClient:
-            self._stand_ins.append(made := BoundaryClient(inner, run, ledger, transcript.note_cut))
+            self._stand_ins.append(
+                made := BoundaryClient(inner, run, ledger, transcript.note_cut, transcript.note_said)
+            )
             return made
 
         def workbench(inner: Workbench) -> GuardedWorkbench:
@@ -290,8 +292,12 @@ class PreparedAgent:
         if not isinstance(last, HandoffMessage) or last.target in {agent.name for agent in self._parts.agents}:
             return
         self._handoff = {"source": last.source, "target": last.target}
-        self._transcript.say(last)
-        self._transcript.ask_human(agent=last.source, prompt=last.content, reason="handoff")
+        prompt = last.content
+        if prompt == Handoff(target=last.target).message and (said := self._transcript.said_before(last)):
+            prompt = said  # is shown already; the framework's own sentence tells nobody anything
+        else:
+            self._transcript.say(last)
+        self._transcript.ask_human(agent=last.source, prompt=prompt, reason="handoff")
 
     def _note_error(self, error: Exception, agent: str) -> None:
         asked = self._ledger is not None and self._ledger.question is not None

@@ -27,13 +27,16 @@ except ImportError:  # autogen-ext without its openai extra: other clients work 
         pass
 
 
+_SAY_BESIDE_CALLS = tuple(f"autogen_ext.models.{name}" for name in ("openai", "azure", "ollama", "llama_cpp"))
+_ANTHROPIC = "autogen_ext.models.anthropic"
 _CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 class BoundaryClient(ChatCompletionClient):
     """Stands in front of the client that the user's factory made, for one run.
 
-    `on_cut` is told of texts that the model cut short: text and reason.
+    `on_cut` is told of texts that the model cut short: text and reason. `on_said` is told of texts that the model
+    said beside tool calls: the framework passes them on as thoughts, like a model's reasoning.
     """
 
     component_type = "model"
@@ -44,12 +47,14 @@ class BoundaryClient(ChatCompletionClient):
         run: Run,
         ledger: Ledger | None,
         on_cut: Callable[[str, str], None],
+        on_said: Callable[[str], None],
     ) -> None:
         self.inner = inner
         openai_client.leave_retries_to_the_boundary(inner)
         self._run = run
         self._ledger = ledger
         self._on_cut = on_cut
+        self._on_said = on_said
         self.is_openai = isinstance(inner, BaseOpenAIChatCompletionClient)
         self.provider = _provider_of(inner)
         self.model = _model_of(inner)
@@ -66,6 +71,7 @@ class BoundaryClient(ChatCompletionClient):
     ) -> CreateResult:
         asked, kept = self._look_up(messages, tools)
         if kept is not None:
+            self._tell_said(kept)
             return kept
 
         async def send() -> CreateResult:
@@ -101,6 +107,7 @@ class BoundaryClient(ChatCompletionClient):
     ) -> AsyncGenerator[str | CreateResult, None]:
         asked, kept = self._look_up(messages, tools)
         if kept is not None:
+            self._tell_said(kept)
             yield kept
             return
 
@@ -179,7 +186,20 @@ class BoundaryClient(ChatCompletionClient):
         self._ledger.check()
         return asked, None
 
+    def _tell_said(self, result: CreateResult) -> None:
+        if result.thought and not isinstance(result.content, str) and self._says_beside_calls():
+            self._on_said(result.thought)
+
+    def _says_beside_calls(self) -> bool:
+        """Whether what this client calls a thought beside tool calls is the answer's text. Its reasoning is
+        then nowhere but in the stream; a client of another library may mean reasoning by it."""
+        modules = {base.__module__ for base in type(self.inner).__mro__}
+        if any(name.startswith(_ANTHROPIC) for name in modules):
+            return "thinking" not in self._create_args({})
+        return any(name.startswith(_SAY_BESIDE_CALLS) for name in modules)
+
     def _answered(self, asked: str, result: CreateResult) -> None:
+        self._tell_said(result)
         if self._ledger is not None:
             self._ledger.keep_model_answer(asked, result.model_dump(mode="json"))
         reason = _CUT_SHORT.get(result.finish_reason)

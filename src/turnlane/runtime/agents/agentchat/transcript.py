@@ -19,7 +19,7 @@ from autogen_agentchat.messages import (
     ToolCallRequestEvent,
     UserInputRequestedEvent,
 )
-from autogen_core.models import FunctionExecutionResult
+from autogen_core.models import AssistantMessage, FunctionExecutionResult
 
 from turnlane.runtime.agent import Run
 from turnlane.runtime.conversation import JsonObject
@@ -57,6 +57,8 @@ class Transcript:
         self._tools: dict[str, JsonObject] = {}
         self._tool_errors: dict[str, JsonObject] = {}
         self._cut: dict[str, str] = {}
+        self._said: set[str] = set()
+        """Thoughts that are text beside tool calls, and no reasoning."""
         self._seen: Counter[str] = Counter()
         self._muted: Mapping[str, int] = {}
         self.output: list[JsonObject] = []
@@ -72,6 +74,9 @@ class Transcript:
 
     def note_cut(self, text: str, reason: str) -> None:
         self._cut[text] = reason
+
+    def note_said(self, text: str) -> None:
+        self._said.add(text)
 
     def note_tool_error(self, call: str, error: JsonObject) -> None:
         self._tool_errors[call] = error
@@ -122,6 +127,15 @@ class Transcript:
         }
         self.output.append({"type": "input.required", **question})
         self._run.emit("input.required", **question)
+
+    def said_before(self, handoff: HandoffMessage) -> str | None:
+        """What the agent said beside the call by which it handed over; it comes with the handoff as context."""
+        for message in handoff.context:
+            if isinstance(message, AssistantMessage):
+                said = message.content if isinstance(message.content, str) else message.thought
+                if said in self._said:
+                    return _without_reasoning(said)[1] or None
+        return None
 
     def say(self, handoff: HandoffMessage) -> None:
         """Show the text of a handoff to the outside as a message, for clients that only read messages."""
@@ -189,11 +203,17 @@ class Transcript:
     def _thought(self, thought: ThoughtEvent) -> None:
         stream = self._streams.get(self._latest.get(thought.source, ""))
         reasoned = stream is not None and self._close_reasoning(stream)
-        if stream is not None and "".join(stream.text) == thought.content:
+        streamed = "".join(stream.text) if stream is not None else ""
+        if streamed == thought.content:
             # Text beside a tool call was streamed as a message before anyone could know: it stays one.
-            self._message(thought, thought.content, None, phase="commentary")
-        elif not reasoned:
-            self._reasoning(self._run.new_item(), thought.source, thought.content)
+            self.note_said(thought.content)
+        reasoning, said = thought.content, ""
+        if thought.content in self._said:
+            reasoning, said = _without_reasoning(thought.content)
+        if reasoning and not reasoned:
+            self._reasoning(self._run.new_item(), thought.source, reasoning)
+        if said:
+            self._message(thought, said, None, phase="commentary")
 
     def _reasoning(self, item: str, agent: str, text: str) -> None:
         self.output.append({"type": "reasoning", "item": item, "agent": agent, "text": text})
@@ -280,6 +300,14 @@ class Transcript:
             output=result.content,
             error=item["error"],
         )
+
+
+def _without_reasoning(text: str) -> tuple[str, str]:
+    """Reasoning and text of what a model said beside tool calls; a local model may put both into its content."""
+    if not text.lstrip().startswith(_OPEN) or _CLOSE not in text:
+        return "", text if text.strip() else ""
+    reasoning, _, said = text.lstrip().removeprefix(_OPEN).partition(_CLOSE)
+    return reasoning.strip(), said.strip()
 
 
 def _refused(item: JsonObject, text: str) -> JsonObject:
