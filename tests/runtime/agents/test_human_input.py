@@ -23,7 +23,7 @@ from autogen_agentchat.tools import TeamTool
 
 from turnlane.practice import Answer, ToolCall
 from turnlane.runtime.agents.agentchat import AgentchatAdapter
-from turnlane.testing.turns import Talk
+from turnlane.testing.turns import Talk, user_message
 
 from .scripts import by_name, magentic
 
@@ -390,3 +390,61 @@ class TestHandoffToAUser:
         ended = await talk(lambda: AssistantAgent("ann", client(), handoffs=[handoff])).say("red")
         assert ended.question["prompt"] == "what colour?"
         assert ended.said == [("ann", "One moment."), ("ann", "what colour?")]
+
+
+class TestItemsAddedWhileAQuestionWaits:
+    """Nothing that users add is dropped: the agent reads it before its next input."""
+
+    async def test_they_come_with_the_turn_after_the_answer(self, talk, agent, provider):
+        provider.use(by_name)
+        conversation = talk(lambda: RoundRobinGroupChat([agent("ann"), human(), agent("bob")], max_turns=3))
+        await conversation.say("red")
+        await conversation.say("green", items=[user_message("I moved to Paris")])
+        assert not provider.prompts_containing("Paris")
+        await conversation.say("blue", items=[user_message("and it rains")])
+        heard = [m["content"] for m in provider.requests[-1].body["messages"]]
+        assert heard[-3:] == ["I moved to Paris", "and it rains", "blue"]
+        await conversation.say("white")
+        assert str(provider.requests[-1].body).count("Paris") == 1
+
+    async def test_also_through_several_questions(self, talk, agent, provider):
+        provider.use(by_name)
+        conversation = talk(
+            lambda: RoundRobinGroupChat(
+                [agent("ann"), human()], termination_condition=TextMentionTermination("enough", sources=["human"])
+            )
+        )
+        await conversation.say("red")
+        await conversation.say("green", items=[user_message("first fact")])
+        await conversation.say("enough", items=[user_message("second fact")])
+        await conversation.say("blue")
+        heard = [m["content"] for m in provider.requests[-1].body["messages"]]
+        assert heard[-3:] == ["first fact", "second fact", "blue"]
+
+    async def test_of_an_agent_that_asks_no_human_any_more(self, talk, client, agent, provider):
+        provider.use(by_name)
+        conversation = talk(lambda: RoundRobinGroupChat([human(), agent("bob")], max_turns=2))
+        await conversation.say("red")
+        conversation.factory = lambda: RoundRobinGroupChat([agent("human"), agent("bob")], max_turns=2)
+        await conversation.say("green", items=[user_message("I moved to Paris")])
+        heard = [m["content"] for m in provider.requests[0].body["messages"]]
+        assert heard[1:] == ["red", "I moved to Paris", "green"]
+
+    async def test_of_a_swarm_that_handed_over_to_a_user(self, talk, agent, provider):
+        def script(request):
+            if request.user_message == "red":
+                return Answer(tool_calls=[ToolCall("transfer_to_user")])
+            return by_name(request)
+
+        provider.use(script)
+        conversation = talk(
+            lambda: Swarm(
+                [agent("desk", handoffs=["user"])],
+                termination_condition=HandoffTermination("user") | TextMentionTermination("desk saw"),
+            )
+        )
+        await conversation.say("red")
+        developer = user_message("be terse", role="developer")
+        await conversation.say([developer, user_message("green")], items=[user_message("I moved to Paris")])
+        heard = [m["content"] for m in provider.requests[-1].body["messages"] if m["role"] == "user"]
+        assert heard[-3:] == ["I moved to Paris", "be terse", "green"]

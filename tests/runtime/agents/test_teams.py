@@ -273,3 +273,27 @@ async def test_a_handoff_termination_that_names_a_member_is_no_question(talk, ag
     ended = await conversation.say("red")
     assert ended.question is None
     assert (await conversation.say("blue")).answer == "bob here"
+
+
+class TestWhyATeamStopped:
+    async def test_is_a_note(self, talk, agent, provider):
+        ended = await talk(lambda: RoundRobinGroupChat([agent("ann")], max_turns=1, name="crew")).say("red")
+        [note] = ended.data("note")
+        assert note == {"agent": "crew", "type": "stop_reason", "text": "Maximum number of turns 1 reached."}
+        assert ended.said == [("ann", "heard: red")]
+
+    async def test_is_the_answer_when_nobody_spoke(self, talk, agent, provider):
+        ends = TextMentionTermination("APPROVE")
+        team = lambda: RoundRobinGroupChat([agent("ann")], termination_condition=ends, name="crew")  # noqa: E731
+        ended = await talk(team).say("please APPROVE")
+        [message] = ended.items("message")
+        assert (message["agent"], message["phase"]) == ("crew", "final_answer")
+        assert message["text"] == "(ended without an answer: Text 'APPROVE' mentioned)"
+        assert [d["item"] for d in ended.data("message")] == [message["item"]]
+        assert provider.received == 0
+
+    async def test_is_no_answer_when_a_human_is_asked(self, talk, agent, provider):
+        provider.use(lambda request: Answer("Which one?", tool_calls=[ToolCall("transfer_to_user")]))
+        ends = HandoffTermination("user")
+        ended = await talk(lambda: Swarm([agent("ann", handoffs=["user"])], termination_condition=ends)).say("red")
+        assert ended.said == [("ann", "Which one?")]

@@ -125,6 +125,10 @@ class PreparedAgent:
         """The last turn handed over to somebody outside; Swarm wants its answer as a handoff."""
         self._question: JsonObject | None = None
         """What has to be kept when this turn asks a human."""
+        self._unread: list[JsonObject] = []
+        """Items that were added while a question waited. A replay can't be given them, or it would be none; so
+        they come before the next input that is no answer."""
+        self._stop_reason: str | None = None
         self._token = CancellationToken()
         self._halt = Halt(run, parts.teams, self._token)
         self._stand_ins: list[BoundaryClient | GuardedWorkbench] = []
@@ -144,6 +148,7 @@ class PreparedAgent:
         self._state_before = {"agent": state.data["agent"], "unsaved": state.data.get("unsaved", {})}
         self._pending = state.data.get("pending")
         self._handoff = state.data.get("handoff")
+        self._unread = list(state.data.get("unread", ()))
         if self._state_before["agent"] is not None:
             await self._load(self._state_before)
 
@@ -172,7 +177,11 @@ class PreparedAgent:
         if self._pending is not None and self._ledger is not None:
             self._ledger.replay(self._pending["ledger"], answer_text(input))
             self._transcript.mute(self._pending["seen"])
+            self._unread += items
             input, items = self._pending["input"], self._pending["items"]
+        else:
+            items = [*self._never_answered(), *self._unread, *items]
+            self._unread = []
         messages = await self._messages(input, items)
         self._transcript.expect_echo(messages)
         try:
@@ -182,20 +191,30 @@ class PreparedAgent:
                 raise
             await self._ask(self._ledger, input, items)
         else:
+            self._note_stop_reason()
             self._note_handoff()
+            self._explain_silence()
         return Answer(self._transcript.finish(), self._run.incomplete)
+
+    def _never_answered(self) -> list[JsonObject]:
+        """What was said in a turn that waits for a human, whom this version of the agent asks no more."""
+        if self._pending is None:
+            return []
+        answers = [
+            {"type": "message", "role": "user", "content": text} for _, text in self._pending["ledger"]["answers"]
+        ]
+        return [*self._pending["items"], *self._pending["input"], *answers]
 
     async def save(self) -> SavedState:
         """See `turnlane.runtime.agent.Prepared.save`."""
         if self._question is not None:
             before = self._state_before or {"agent": None, "unsaved": {}}
-            data = {**before, "handoff": self._handoff, "pending": self._question}
+            data = {**before, "pending": self._question}
         else:
-            data = {
-                "agent": await self._built.save_state(),
-                "unsaved": await self._unsaved.save(),
-                "handoff": self._handoff,
-            }
+            data = {"agent": await self._built.save_state(), "unsaved": await self._unsaved.save()}
+        data["handoff"] = self._handoff
+        if self._unread:
+            data["unread"] = self._unread
         try:
             json.dumps(data, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -220,8 +239,20 @@ class PreparedAgent:
             raise
 
     def _take(self, message: Any) -> None:
-        if not isinstance(message, TaskResult):
+        if isinstance(message, TaskResult):
+            self._stop_reason = message.stop_reason
+        else:
             self._transcript.add(message)
+
+    def _note_stop_reason(self) -> None:
+        if self._stop_reason is not None:
+            self._run.emit("note", agent=self._built.name, type="stop_reason", text=self._stop_reason)
+
+    def _explain_silence(self) -> None:
+        """Nobody said anything and nobody is asked: an empty answer would look like a fault of the server."""
+        if not any(item["type"] in ("message", "input.required") for item in self._transcript.output):
+            why = f": {self._stop_reason}" if self._stop_reason else ""
+            self._transcript.explain(self._built.name, f"(ended without an answer{why})")
 
     async def _ask(self, ledger: Ledger, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> None:
         """End the turn with the question that a human was asked."""
@@ -269,22 +300,24 @@ class PreparedAgent:
         return ask
 
     async def _messages(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> list[BaseChatMessage]:
-        if self._handoff is not None and isinstance(self._built, Swarm):
-            # Swarm finds the next speaker by the last handoff; plain text fails.
-            return [
-                HandoffMessage(
-                    content=answer_text(input), source=self._handoff["target"], target=self._handoff["source"]
-                )
-            ]
         earlier = [*items, *(item for item in input if _is_background(item))]
         now = [item for item in input if not _is_background(item)]
+        if self._handoff is not None and isinstance(self._built, Swarm):
+            # Swarm finds the next speaker by the last handoff; plain text fails.
+            answer = HandoffMessage(
+                content=answer_text(now), source=self._handoff["target"], target=self._handoff["source"]
+            )
+            return [*self._history_of(earlier), answer]
         if isinstance(self._built, AssistantAgent):
             for llm_message in to_model_context(earlier):
                 await self._built.model_context.add_message(llm_message)
             return to_messages(now)
-        before = to_messages(earlier)
-        self._history.update(message.id for message in before)
-        return [*before, *to_messages(now)]
+        return [*self._history_of(earlier), *to_messages(now)]
+
+    def _history_of(self, earlier: Sequence[JsonObject]) -> list[BaseChatMessage]:
+        messages = to_messages(earlier)
+        self._history.update(message.id for message in messages)
+        return messages
 
     def _note_handoff(self) -> None:
         last = self._transcript.last_message

@@ -49,6 +49,8 @@ def _to_message(item: JsonObject) -> BaseChatMessage:
 
 
 def _to_llm_message(item: JsonObject) -> LLMMessage:
+    if item.get("type") == "function_call_output":
+        return UserMessage(content=answer_text([item]), source="user")
     role = item.get("role", "user")
     if role in ("system", "developer"):
         return SystemMessage(content=_text_of_parts(item.get("content", "")))

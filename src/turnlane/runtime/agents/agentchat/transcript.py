@@ -141,6 +141,10 @@ class Transcript:
         """Show the text of a handoff to the outside as a message, for clients that only read messages."""
         self._message(handoff, handoff.content, None, phase="final_answer")
 
+    def explain(self, agent: str, text: str) -> None:
+        """Say why a run ended that said nothing."""
+        self._tell(self._run.new_item(), agent, text, None, phase="final_answer")
+
     def finish(self) -> list[JsonObject]:
         """The output items; of the messages, the last is the final answer and the others are commentary."""
         messages = [item for item in self.output if item["type"] == "message"]
@@ -189,9 +193,13 @@ class Transcript:
         stream = self._stream_of(message, text)
         if stream is not None:
             self._close_reasoning(stream)
+        item = (stream.text_item if stream else "") or self._run.new_item()
+        self._tell(item, message.source, text, structured, phase)
+
+    def _tell(self, item: str, agent: str, text: str, structured: Any, phase: str | None) -> None:
         said = {
-            "item": (stream.text_item if stream else "") or self._run.new_item(),
-            "agent": message.source,
+            "item": item,
+            "agent": agent,
             "text": text,
             "phase": phase,
             "incomplete": self._cut.get(text),
