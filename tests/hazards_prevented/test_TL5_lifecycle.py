@@ -242,13 +242,14 @@ async def test_TL505_the_first_error_has_its_hazard_and_tool(provider, model, se
         """Look."""
         return "here"
 
-    provider.use(lambda request: Answer(tool_calls=[ToolCall("look")]))
+    cut = Answer(tool_calls=[ToolCall("look")], finish_reason="length")
+    provider.use(lambda request: cut if request.tool_results else Answer(tool_calls=[ToolCall("look")]))
 
     def support() -> AssistantAgent:
         return AssistantAgent("support", model(), tools=[look], max_tool_iterations=10)
 
-    async with serve(support, max_model_calls=3) as served:
+    async with serve(support) as served:
         error = await served.fail("go")
-    assert error["hazard"] == "TL402"
-    assert error["hazard_url"].endswith("TL402")
+    assert error["hazard"] == "TL307"
+    assert error["hazard_url"].endswith("TL307")
     assert error["agent"] == "support"

@@ -53,6 +53,23 @@ class ReentrantRun(Exception):
     """A tool or agent called back into its own conversation or a run that is under way (hazard TL402)."""
 
 
+class TooManyModelCalls(Exception):
+    """An attempt made all the model calls that it may. `tool` is the tool whose calls came up against the bound,
+    if it was one (hazard TL402)."""
+
+    def __init__(self, bound: int, tool: str | None) -> None:
+        super().__init__(
+            f"this turn made {bound} model calls, which is its bound (setting max_model_calls of the agent). The "
+            "usual causes: a team whose termination condition is never met, or a tool that runs its own agent. "
+            "Raise the bound if the agent rightly needs more"
+        )
+        self.tool = tool
+
+    @property
+    def hazard(self) -> str | None:
+        return None if self.tool is None else "TL402"
+
+
 class SharedObject(Exception):
     """A factory returned an object that an earlier turn already used. `hazard` says which kind of sharing."""
 
@@ -129,6 +146,8 @@ class Run:
     """Set when the model cut a text of this run short: `max_output_tokens` or `content_filter` (TL307)."""
     foreign_code: int = 0
     """How many tools and agent classes of the user's own run at this moment."""
+    too_many_calls: TooManyModelCalls | None = None
+    """Set when the bound of model calls was first come up against; later ones are its consequences."""
     _seq: int = -1
     _items: int = 0
     _tasks: dict[asyncio.Task[Any], int] = field(default_factory=dict)
@@ -198,6 +217,14 @@ class Run:
 
     def add_usage(self, usage: Usage) -> None:
         self.usage = self.usage.plus(usage)
+
+    def count_model_call(self) -> None:
+        """Raises TooManyModelCalls when the attempt may make no more."""
+        if self.usage.model_calls >= self.max_model_calls:
+            if self.too_many_calls is None:
+                self.too_many_calls = TooManyModelCalls(self.max_model_calls, current_tool.get())
+            raise TooManyModelCalls(self.max_model_calls, self.too_many_calls.tool)
+        self.add_usage(Usage(model_calls=1))
 
     def new_item(self) -> str:
         """An id for an output item: unguessable since the turn's id is, and stable to read in logs."""

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from turnlane.runtime.agent import ReentrantRun, Run, TurnStopped, current_agent
+from turnlane.runtime.agent import ReentrantRun, Run, TooManyModelCalls, TurnStopped, current_agent
 from turnlane.runtime.conversation import Failure, Usage
 from turnlane.runtime.limits import AdaptiveLimit
 from turnlane.runtime.retry import Again, Fault, GiveUp, RetryBudget, decide
@@ -184,7 +184,7 @@ class ModelBoundary:
 
         Raises:
             TurnStopped: the turn was cancelled or its deadline is over.
-            ReentrantRun: the attempt made more model calls than it may (TL402).
+            TooManyModelCalls: the attempt made all the model calls that it may.
             Exception: the client's own error, when trying again can't help.
         """
         call = self._begin(run, client)
@@ -241,12 +241,7 @@ class ModelBoundary:
 
     def _begin(self, run: Run, client: Client[T]) -> _Call[T]:
         run.stop.check()
-        if run.usage.model_calls >= run.max_model_calls:
-            raise ReentrantRun(
-                f"this turn made {run.max_model_calls} model calls, which is its bound (setting max_model_calls): "
-                "a tool that runs its own agent, or a team without a termination condition, goes on for ever"
-            )
-        run.add_usage(Usage(model_calls=1))
+        run.count_model_call()
         provider = self.provider(client.provider)
         provider.budget.called()
         agent = current_agent.get() or run.agent
@@ -309,7 +304,7 @@ class ModelBoundary:
 
     def _after_error(self, call: _Call[Any], slot: _Slot, error: Exception, *, may_retry: bool = True) -> float:
         """Seconds until the call is sent again; raises `error` when it is not."""
-        if isinstance(error, TurnStopped | ReentrantRun):
+        if isinstance(error, TurnStopped | ReentrantRun | TooManyModelCalls):
             raise error
         fault = call.client.fault(error)
         slot.failed(fault)

@@ -10,7 +10,7 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.teams import RoundRobinGroupChat
 
 from turnlane.practice import Answer, ToolCall
-from turnlane.runtime.agent import ReentrantRun
+from turnlane.runtime.agent import TooManyModelCalls
 from turnlane.runtime.tool_threads import ToolThreads
 
 pytestmark = pytest.mark.anyio
@@ -117,11 +117,12 @@ class TestFreshCopies:
             asyncio.get_running_loop().set_default_executor(ToolThreads(16))
         conversation = talk(self.build(client, sync=sync), max_model_calls=12)
         ended = await conversation.begin("go").ended(within=10)
-        assert isinstance(ended.error, ReentrantRun)
-        assert (ended.failure.hazard, ended.failure.code) == ("TL402", "reentrant_run")
+        assert isinstance(ended.error, TooManyModelCalls)
+        assert (ended.failure.hazard, ended.failure.code) == ("TL402", "too_many_model_calls")
         assert provider.received == 12
         assert conversation.state is None
         [result] = ended.data("tool.result")
+        # The innermost error travels outwards through tools that are not guarded, as text.
         assert result["error"]["hazard"] in ("TL401", "TL402")
 
     async def test_a_short_detour_is_allowed_and_counted(self, talk, client, provider):
@@ -191,6 +192,25 @@ async def test_a_team_without_an_end_ends_at_the_bound(talk, client, provider):
         lambda: RoundRobinGroupChat([AssistantAgent("ann", client()), AssistantAgent("bob", client())]),
         max_model_calls=7,
     ).fail("go")
-    assert ended.failure.code == "reentrant_run"
-    assert "max_model_calls" in ended.failure.message
+    failure = ended.failure
+    assert (failure.type, failure.kind, failure.code) == ("TooManyModelCalls", "agent", "too_many_model_calls")
+    assert failure.hazard is None
+    assert failure.agent in ("ann", "bob")
+    for told in ("7 model calls", "max_model_calls", "termination condition", "tool that runs its own agent"):
+        assert told in failure.message
     assert provider.received == 7
+
+
+async def test_a_tool_that_makes_too_many_calls_of_its_own_says_so(talk, client, provider):
+    def build():
+        async def crew() -> str:
+            """Run a team of the tool's own, without an end."""
+            return str(await RoundRobinGroupChat([AssistantAgent("ann", client())]).run(task="go"))
+
+        return AssistantAgent("support", client(), tools=[crew])
+
+    ended = await talk(build, max_model_calls=5).say("go")
+    [tool] = ended.items("tool")
+    assert (tool["error"]["type"], tool["error"]["hazard"]) == ("TooManyModelCalls", "TL402")
+    assert "max_model_calls" in tool["error"]["message"]
+    assert provider.received == 5

@@ -26,9 +26,9 @@ from typing import Any
 
 import openai
 
-from turnlane.runtime.agent import ReentrantRun, current_run
+from turnlane.runtime.agent import TooManyModelCalls, current_run
 from turnlane.runtime.agents import openai_messages
-from turnlane.runtime.conversation import Failure, Usage
+from turnlane.runtime.conversation import Failure
 from turnlane.runtime.retry import Fault, classify
 from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.redact import redact
@@ -160,7 +160,7 @@ class _WatchedStream(httpx.AsyncByteStream):  # type: ignore[misc]
 
 
 _MODEL_CALLS = ("/chat/completions", "/completions", "/responses")
-REENTRANT = "reentrant_run"
+TOO_MANY_CALLS = "too_many_model_calls"
 
 
 def _refused_by_run(request: Any) -> Any | None:
@@ -175,31 +175,16 @@ def _refused_by_run(request: Any) -> Any | None:
         return _refusal(request, "turn_stopped", f"the turn was stopped: {run.stop.reason}")
     if not request.url.path.endswith(_MODEL_CALLS):
         return None
-    if run.usage.model_calls >= run.max_model_calls:
-        text = (
-            f"this turn made {run.max_model_calls} model calls, which is its bound (setting max_model_calls); "
-            "a tool that runs its own agent goes on for ever (hazard TL402): return data to the run instead"
-        )
-        return _refusal(request, REENTRANT, text)
-    run.add_usage(Usage(model_calls=1))
+    try:
+        run.count_model_call()
+    except TooManyModelCalls as error:
+        return _refusal(request, TOO_MANY_CALLS, str(error))
     return None
 
 
 def _refusal(request: Any, code: str, text: str) -> Any:
     error = {"message": text, "type": "invalid_request_error", "param": None, "code": code}
     return httpx.Response(400, json={"error": error}, headers={"x-should-retry": "false"}, request=request)
-
-
-def is_reentrant(error: BaseException) -> bool:
-    """Whether an exception of a tool comes from a run that was refused for calling itself."""
-    seen: BaseException | None = error
-    for _ in range(20):
-        if seen is None:
-            return False
-        if isinstance(seen, ReentrantRun) or getattr(seen, "code", None) == REENTRANT:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def http_client_of(model_client: Any) -> Any | None:

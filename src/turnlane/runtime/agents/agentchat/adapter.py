@@ -8,6 +8,7 @@ import logging
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from autogen_agentchat.agents import AssistantAgent
@@ -24,6 +25,7 @@ from turnlane.runtime.agent import (
     Run,
     SharedObject,
     StateMismatch,
+    TooManyModelCalls,
     TurnStopped,
     current_tool,
 )
@@ -92,10 +94,8 @@ class AgentchatAdapter:
             return Failure(
                 type="SharedObject", message=str(error), kind="agent", code="shared_object", hazard=error.hazard
             )
-        if isinstance(error, ReentrantRun):
-            return Failure(
-                type="ReentrantRun", message=str(error), kind="agent", code="reentrant_run", hazard="TL402"
-            )
+        if isinstance(error, ReentrantRun | TooManyModelCalls):
+            return _refused(error)
         if isinstance(error, StateNotJson):
             return Failure(type="StateNotJson", message=str(error), kind="state", code="state_not_json")
         if isinstance(error, InputNotSupported):
@@ -348,17 +348,8 @@ class StateNotJson(Exception):
 def describe_error(error: BaseException, agent: str | None) -> Failure:
     """An exception of a user's agent, or of the framework, as users and operators see it."""
     stack = "".join(traceback.format_exception(error))
-    if isinstance(error, ReentrantRun):
-        return Failure(
-            type="ReentrantRun",
-            message=str(error),
-            kind="agent",
-            code="reentrant_run",
-            hazard="TL402",
-            agent=agent,
-            tool=current_tool.get(),
-            stack=stack,
-        )
+    if isinstance(error, ReentrantRun | TooManyModelCalls):
+        return replace(_refused(error), agent=agent, tool=current_tool.get(), stack=stack)
     itself = isinstance(error, CancelledByAgent)
     return Failure(
         type="CancelledError" if itself else type(error).__name__,
@@ -370,6 +361,14 @@ def describe_error(error: BaseException, agent: str | None) -> Failure:
         tool=current_tool.get(),
         stack=stack,
     )
+
+
+def _refused(error: ReentrantRun | TooManyModelCalls) -> Failure:
+    if isinstance(error, TooManyModelCalls):
+        code, hazard = "too_many_model_calls", error.hazard
+    else:
+        code, hazard = "reentrant_run", "TL402"
+    return Failure(type=type(error).__name__, message=str(error), kind="agent", code=code, hazard=hazard)
 
 
 def kind_of(built: ChatAgent | Team) -> str:

@@ -26,8 +26,7 @@ from autogen_core.tools import (
 )
 from pydantic import ValidationError
 
-from turnlane.runtime.agent import ReentrantRun, Run, ToolError, current_agent, current_tool
-from turnlane.runtime.agents import openai_client
+from turnlane.runtime.agent import ReentrantRun, Run, ToolError, TooManyModelCalls, current_agent, current_tool
 from turnlane.runtime.agents.agentchat.ledger import Ledger
 from turnlane.runtime.agents.agentchat.transcript import Transcript
 from turnlane.telemetry.events import emit
@@ -157,7 +156,7 @@ class GuardedWorkbench(Workbench):
             if result.is_error:
                 return self._foreign_error(result, name, call_id), "error"
             return result, "ok"
-        kind, hazard, text = _explain(name, error)
+        kind, hazard, text = _explain(name, error, self._run.too_many_calls)
         emit(
             "tool.failed",
             tool=name,
@@ -215,18 +214,37 @@ class GuardedWorkbench(Workbench):
         return getattr(self.inner, name)
 
 
-def _explain(name: str, error: BaseException) -> tuple[str, str | None, str]:
+def _explain(name: str, error: BaseException, too_many: TooManyModelCalls | None) -> tuple[str, str | None, str]:
     """Type, hazard and text of a failed tool, for the model and the user: no text of foreign exceptions."""
     if isinstance(error, ToolError):
         return "ToolError", None, str(error)
     if isinstance(error, ReentrantRun):
         return "ReentrantRun", "TL402", str(error)
-    if openai_client.is_reentrant(error):
-        return "ReentrantRun", "TL402", f"The tool {name!r} runs its own agent, again and again."
+    if _comes_from(error, too_many):
+        return "TooManyModelCalls", "TL402", _too_many(name)
     if isinstance(error, ValidationError):
         return "InvalidArguments", "TL401", _invalid_arguments(name, error)
     kind = type(error).__name__
     return kind, "TL401", f"The tool {name!r} failed with {kind}. Its text is in the server's log."
+
+
+def _comes_from(error: BaseException, too_many: TooManyModelCalls | None) -> bool:
+    """Whether a tool failed by the bound of model calls. Told by its text: a team inside keeps nothing else."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None or too_many is None:
+            return False
+        if str(too_many) in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _too_many(name: str) -> str:
+    return (
+        f"The tool {name!r} came up against the turn's bound of model calls (setting max_model_calls): it runs its "
+        "own agent again and again, or a team without an end."
+    )
 
 
 def _invalid_arguments(name: str, error: ValidationError) -> str:
