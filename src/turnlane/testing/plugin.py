@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from turnlane.cli.assembly import RunningServer
     from turnlane.practice import PracticeProvider
 
 
@@ -16,7 +19,7 @@ def practice_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeProvi
     """A practice provider in a thread of its own; `OPENAI_BASE_URL` and `OPENAI_API_KEY` point at it.
 
     `practice_provider.requests` holds what your agents sent; give it rules of your own with
-    `practice_provider.script = Script([...])`.
+    `practice_provider.use([Rule(...)])`.
     """
     from turnlane.practice import PracticeProvider
 
@@ -24,3 +27,29 @@ def practice_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeProvi
         monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "practice")
         yield provider
+
+
+@pytest.fixture
+def serve_agents(practice_provider: PracticeProvider, tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Serves agents for the length of a test, against `practice_provider`.
+
+    Call it with an `App`, or with one or more factories; keyword arguments are those of `ServeSettings`.
+    The server's address is `serve_agents(build).url`.
+    """
+    from turnlane.cli.assembly import running_in_thread
+    from turnlane.runtime.app import App
+    from turnlane.runtime.settings import ServeSettings
+
+    with ExitStack() as stack:
+
+        def serve(*agents: App | Callable[..., Any], **settings: Any) -> RunningServer:
+            if len(agents) == 1 and isinstance(agents[0], App):
+                app = agents[0]
+            else:
+                app = App()
+                for factory in agents:
+                    app.add(factory)
+            chosen = ServeSettings(**{"port": 0, "data": tmp_path / "turnlane", **settings})
+            return stack.enter_context(running_in_thread(app, chosen))
+
+        yield serve
