@@ -60,8 +60,8 @@ class TooManyModelCalls(Exception):
     def __init__(self, bound: int, tool: str | None) -> None:
         super().__init__(
             f"this turn made {bound} model calls, which is its bound (setting max_model_calls of the agent). The "
-            "usual causes: a team whose termination condition is never met, or a tool that runs its own agent. "
-            "Raise the bound if the agent rightly needs more"
+            "usual causes: a team whose termination condition is never met, or a tool that runs its own agent"
+            f"{'' if tool is None else ' (hazard TL402)'}. Raise the bound if the agent rightly needs more"
         )
         self.tool = tool
 

@@ -242,8 +242,8 @@ def _comes_from(error: BaseException, too_many: TooManyModelCalls | None) -> boo
 
 def _too_many(name: str) -> str:
     return (
-        f"The tool {name!r} came up against the turn's bound of model calls (setting max_model_calls): it runs its "
-        "own agent again and again, or a team without an end."
+        f"The tool {name!r} came up against the turn's bound of model calls (setting max_model_calls): it runs "
+        "its own agent again and again, or a team without an end."
     )
 
 
