@@ -141,7 +141,7 @@ class _Talk:
         finally:
             self._screen.end_line()
         self._question = shown.ended.get("input_required")
-        if self._question:
+        if self._question and not shown.said(str(self._question.get("prompt"))):
             self._screen.question(f"{self._question.get('agent')} asks: {self._question.get('prompt')}")
         return shown.ended.get("status") in ("completed", "incomplete")
 
@@ -177,6 +177,10 @@ class _Shown:
         self.turn: str | None = None
         self.ended: Json = {}
 
+    def said(self, text: str) -> bool:
+        """Whether an agent has just said this: a handoff's text is both its message and its question."""
+        return any(said.strip() == text.strip() for said in self._texts.values())
+
     def take(self, event: Json) -> None:
         """Show one event of the response stream; kinds that a reader has no use for are left out."""
         kind = event["type"]
@@ -203,6 +207,7 @@ class _Shown:
         if self._speaker != item:
             self._speaker = item
             self._screen.speaker(self._agents.get(item, "agent"))
+        self._texts[item] = self._texts.get(item, "") + piece
         self._screen.text(piece)
 
     def _tool(self, item: Json) -> None:

@@ -43,11 +43,9 @@ def serve_agents(practice_provider: PracticeProvider, tmp_path: Path) -> Iterato
     with ExitStack() as stack:
 
         def serve(*agents: App | Callable[..., Any], **settings: Any) -> RunningServer:
-            if len(agents) == 1 and isinstance(agents[0], App):
-                app = agents[0]
-            else:
-                app = App()
-                for factory in agents:
+            app = next((agent for agent in agents if isinstance(agent, App)), App())
+            for factory in agents:
+                if not isinstance(factory, App):
                     app.add(factory)
             chosen = ServeSettings(**{"port": 0, "data": tmp_path / "turnlane", **settings})
             return stack.enter_context(running_in_thread(app, chosen))
