@@ -300,6 +300,10 @@ class Adapter(Protocol):
     @property
     def framework(self) -> str: ...
 
+    async def warm_up(self) -> None:
+        """Pay what the framework puts off to its first use; called before the first turn, on the loop."""
+        ...
+
     def accepts(self, built: object) -> bool:
         """Whether `built`, returned by a factory, is an agent or team of this framework."""
         ...

@@ -76,6 +76,8 @@ class TurnWorker:
         asyncio.get_running_loop().set_default_executor(executor)
         try:
             await self._make_resources()
+            for adapter in self._adapters:
+                await adapter.warm_up()
             for spec in self._app.agents.values():
                 await self._warm_up(spec)
         except BaseException:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +215,40 @@ class TestRetriesInOnePlace:
         provider.use(script)
         ended = await talk(build).say("go")
         assert ended.items("tool")[0]["output"] == "at the second try"
+
+
+FIRST_TURN = """
+import asyncio, sys
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from turnlane.practice import PracticeProvider
+from turnlane.runtime.agents import openai_client
+from turnlane.runtime.agents.agentchat import AgentchatAdapter
+from turnlane.testing.turns import Talk
+
+async def main(base_url):
+    adapter = AgentchatAdapter()
+    await adapter.warm_up()
+
+    def agent():
+        client = OpenAIChatCompletionClient(model="gpt-4o-mini", base_url=base_url, api_key="practice")
+        return AssistantAgent("support", client, model_client_stream=True)
+
+    agent()
+    before, pool = set(sys.modules), openai_client._transport._pool()
+    assert (await Talk(adapter, agent).say("hello")).answer == "one two three"
+    assert openai_client._transport._pool() is pool
+    print(*sorted(set(sys.modules) - before))
+    await adapter.close()
+
+with PracticeProvider.in_thread(lambda request: "one two three") as provider:
+    asyncio.run(main(provider.base_url))
+"""
+
+
+def test_after_the_warm_up_the_first_streamed_turn_imports_nothing() -> None:
+    """Imports, types and TLS of the HTTP and openai packages block the loop for 0.1 to 0.3 s (TL108)."""
+    done = subprocess.run([sys.executable, "-c", FIRST_TURN], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    late = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not late & {"openai", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "h11", "ssl"}

@@ -76,6 +76,10 @@ class AgentchatAdapter:
         warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
         self._memory = Memory()
 
+    async def warm_up(self) -> None:
+        """See `turnlane.runtime.agent.Adapter.warm_up`."""
+        await openai_client.warm_up()
+
     def accepts(self, built: object) -> bool:
         return isinstance(built, ChatAgent | Team)
 
