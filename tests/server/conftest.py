@@ -246,6 +246,10 @@ async def fails(act: Attempt) -> None:
     )
 
 
+async def private(act: Attempt) -> None:
+    raise Failed(Failure("ValueError", "no such row: dsn=postgres://secret", "agent", private=True))
+
+
 async def cut(act: Attempt) -> None:
     act.incomplete = "max_output_tokens"
     await act.say("half an ans", incomplete="max_output_tokens")
@@ -267,6 +271,7 @@ SCRIPTS: Mapping[str, Script] = {
     "asks": asks,
     "hands_over": hands_over,
     "fails": fails,
+    "private": private,
     "cut": cut,
     "waits": waits,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,67 @@ async def test_the_stack_of_a_failure_is_for_admins(keyed: Any) -> None:
     admins = (await keyed.http(OPS).get(f"/turns/{turn_id}")).json()
     assert "stack" not in mine["failure"]
     assert admins["failure"]["stack"].startswith("Traceback")
+
+
+Failing = Callable[[Any], Awaitable[str]]
+ASKED = {"x-request-id": "req_seen"}
+
+
+async def _plain(client: Any) -> str:
+    with pytest.raises(openai.APIStatusError) as caught:
+        await client.responses.create(model="private", input="x", extra_headers=ASKED)
+    return str(caught.value.body["message"])  # type: ignore[index]
+
+
+async def _streamed(client: Any) -> str:
+    stream = await client.responses.create(model="private", input="x", stream=True, extra_headers=ASKED)
+    events = [event async for event in stream]
+    assert events[-1].type == "response.failed"
+    return str(events[-1].response.error.message)
+
+
+async def _retrieved(client: Any) -> str:
+    made = await client.responses.create(model="private", input="x", background=True, extra_headers=ASKED)
+    async for _ in await client.responses.retrieve(made.id, stream=True):
+        pass
+    cancelled = await client.responses.cancel(made.id)
+    retrieved = await client.responses.retrieve(made.id)
+    assert cancelled.error.message == retrieved.error.message
+    return str(retrieved.error.message)
+
+
+async def _chat(client: Any) -> str:
+    said = [{"role": "user", "content": "x"}]
+    with pytest.raises(openai.APIStatusError) as caught:
+        await client.chat.completions.create(model="private", messages=said, extra_headers=ASKED)
+    return str(caught.value.body["message"])  # type: ignore[index]
+
+
+async def _chat_streamed(client: Any) -> str:
+    said = [{"role": "user", "content": "x"}]
+    with pytest.raises(openai.APIError) as caught:
+        async for _ in await client.chat.completions.create(
+            model="private", messages=said, stream=True, extra_headers=ASKED
+        ):
+            pass
+    return str(caught.value.body["message"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("ask", [_plain, _streamed, _retrieved, _chat, _chat_streamed])
+async def test_a_private_failure_is_read_by_operators_only(serve: Any, ask: Failing) -> None:
+    keyed = await serve(keys=ApiKeys(LINES))
+    assert await ask(keyed.openai(ALICE)) == "ValueError: its text is in the server's log, request id req_seen"
+    assert "secret" in await ask(keyed.openai(OPS))
+    for key, sees in ((ALICE, False), (OPS, True)):
+        http = keyed.http(key)
+        turns = (await http.get("/turns")).json()["turns"]
+        shown = (await http.get(f"/turns/{turns[-1]['id']}")).text
+        assert ("secret" in shown, "secret" in str(turns)) == (sees, sees)
+
+
+@pytest.mark.parametrize("ask", [_plain, _streamed, _retrieved, _chat, _chat_streamed])
+async def test_without_keys_everybody_is_the_operator(serve: Any, ask: Failing) -> None:
+    assert "secret" in await ask((await serve()).openai())
 
 
 async def test_the_same_idempotency_key_of_two_callers_is_two_turns(keyed: Any) -> None:

@@ -112,7 +112,7 @@ async def _existing(engine: Engine, turn: str) -> Turn:
 
 
 def _turn_json(turn: Turn) -> Json:
-    return turn_json(turn, stack=True)
+    return turn_json(turn, operator=True)
 
 
 def _again(old: Turn) -> NewTurn:

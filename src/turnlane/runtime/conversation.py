@@ -71,6 +71,8 @@ class Failure:
     tool: str | None = None
     retryable: bool = False
     stack: str | None = None
+    private: bool = False
+    """the text may hold what users must not read; only operators see it"""
 
     def to_json(self) -> JsonObject:
         return {k: v for k, v in asdict(self).items() if v is not None}

@@ -111,18 +111,26 @@ def of_exception(error: EngineError | ReentrantRun) -> Problem:
     return Problem(503, str(error), type="server_error", code="unavailable", headers={"Retry-After": "5"})
 
 
-def of_turn(turn: Turn) -> Problem:
+def of_turn(turn: Turn, *, operator: bool = False) -> Problem:
     """The answer of a plain create whose turn failed or was cancelled."""
     failure = turn.failure or _CANCELLED
     kind = "cancelled" if turn.status == "cancelled" else failure.kind
     return Problem(
         FAILURE_STATUS.get(kind, 500),
-        failure.message,
+        message_of(failure, turn, operator=operator),
         type=f"{kind}_error",
         code=failure.code,
         headers=NO_RETRY,
         extra={**cause(failure), "response_id": turn.id, "conversation_id": turn.conversation},
     )
+
+
+def message_of(failure: Failure, turn: Turn, *, operator: bool) -> str:
+    """What a failure says to its reader: its text, or for users whom it might show too much, where the text is."""
+    if operator or not failure.private:
+        return failure.message
+    place = f"request id {turn.request_id}" if turn.request_id is not None else f"turn {turn.id}"
+    return f"{failure.type}: its text is in the server's log, {place}"
 
 
 def cause(failure: Failure) -> JsonObject:

@@ -89,8 +89,9 @@ class _Shown:
 class ResponseEvents:
     """Maps one turn's events. Call `begin`, then `feed` with each event, then `end` with the ended turn."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, *, operator: bool = False) -> None:
         self._turn = turn
+        self._operator = operator
         self._notes = bool(turn.options.get("notes"))
         self._attempt = 0
         self._number = 0
@@ -123,7 +124,7 @@ class ResponseEvents:
         for item in turn.output:
             if item["item"] not in self._items:
                 self._show_whole(item)
-        self._emit(FINAL_EVENT[turn.status], response=response_object(turn))
+        self._emit(FINAL_EVENT[turn.status], response=response_object(turn, operator=self._operator))
         return self._take()
 
     # --- the frame ---

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from turnlane.runtime.conversation import Failure, JsonObject, Status, Turn, Usage
 from turnlane.server.output_items import input_required, to_wire
-from turnlane.server.problem import cause
+from turnlane.server.problem import cause, message_of
 
 STATUS: Final[dict[Status, str]] = {
     "queued": "queued",
@@ -37,13 +37,16 @@ _FIXED: Final[JsonObject] = {
 """Fields that have no meaning here: the agent decides about model, tools and sampling."""
 
 
-def response_object(turn: Turn) -> JsonObject:
-    """The turn as it is now. Extra fields: `attempt`, `input_required`, `request_id`."""
+def response_object(turn: Turn, *, operator: bool = False) -> JsonObject:
+    """The turn as it is now. Extra fields: `attempt`, `input_required`, `request_id`.
+
+    Only an `operator` reads the text of a private failure.
+    """
     output = [to_wire(item) for item in turn.output]
     changing: JsonObject = {
         "status": STATUS[turn.status],
         "completed_at": _seconds(turn.finished_at) if turn.status == "completed" else None,
-        "error": response_error(turn.failure) if turn.failure is not None else None,
+        "error": _response_error(turn.failure, turn, operator) if turn.failure is not None else None,
         "incomplete_details": {"reason": turn.incomplete} if turn.incomplete else None,
         "output": output,
         "usage": response_usage(turn.usage) if turn.ended else None,
@@ -68,12 +71,12 @@ def response_at_start(turn: Turn, attempt: int, status: str) -> JsonObject:
     return _object(turn, changing)
 
 
-def response_error(failure: Failure) -> JsonObject:
+def _response_error(failure: Failure, turn: Turn, operator: bool) -> JsonObject:
     """OpenAI knows few codes here (`ResponseError.code`); ours is `failure_code`, beside the cause."""
     limited = failure.kind == "provider" and "rate" in failure.code
     return {
         "code": "rate_limit_exceeded" if limited else "server_error",
-        "message": failure.message,
+        "message": message_of(failure, turn, operator=operator),
         "type": f"{failure.kind}_error",
         "failure_code": failure.code,
         **cause(failure),

@@ -35,7 +35,7 @@ async def create_chat_completion(call: Call) -> Answer:
         return EventStream(_frames(call, accepted.turn, mapper), call.server.settings.heartbeat)
     ended = await end_of(call, accepted.turn)
     if ended.status in ("failed", "cancelled"):
-        raise of_turn(ended)
+        raise of_turn(ended, operator=call.caller.admin)
     return as_json(completion(ended))
 
 
@@ -62,7 +62,7 @@ async def _chunks(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[
             yield mapper.feed(event)
     ended = await ended_turn(call, turn)
     if ended.status in ("failed", "cancelled"):
-        raise of_turn(ended)
+        raise of_turn(ended, operator=call.caller.admin)
     yield mapper.end(ended)
 
 

@@ -14,7 +14,7 @@ from turnlane.server.answer_shapes import LanesShape, StatusShape, TurnList, Tur
 from turnlane.server.call import Call
 from turnlane.server.input_items import with_ids_of_turn
 from turnlane.server.operation import Operation
-from turnlane.server.problem import Problem, conflict, not_found
+from turnlane.server.problem import Problem, conflict, message_of, not_found
 from turnlane.server.request_shapes import LanesQuery, TurnsQuery
 from turnlane.server.validation import is_identifier
 
@@ -59,7 +59,7 @@ async def list_turns(call: Call) -> Answer:
         limit=query.limit + 1,
         before=query.before,
     )
-    shown = [turn_json(turn, stack=False) for turn in found[: query.limit]]
+    shown = [turn_json(turn, operator=call.caller.admin, stack=False) for turn in found[: query.limit]]
     return as_json({"turns": shown, "has_more": len(found) > query.limit})
 
 
@@ -68,7 +68,7 @@ async def show_turn(call: Call) -> Answer:
     events = [event.to_json() async for event in call.engine.events(turn.id, follow=False)]
     superseded = await call.engine.superseded_events(turn.id)
     whole = {
-        **turn_json(turn, stack=call.caller.admin),
+        **turn_json(turn, operator=call.caller.admin),
         "events": events,
         "superseded_events": [event.to_json() for event in superseded],
     }
@@ -80,7 +80,7 @@ async def cancel_turn(call: Call) -> Answer:
     cancelled = await call.engine.cancel(turn.id)
     if cancelled is None:
         raise not_found("turn", turn.id)
-    return as_json(turn_json(cancelled, stack=call.caller.admin))
+    return as_json(turn_json(cancelled, operator=call.caller.admin))
 
 
 async def rerun_turn(call: Call) -> Answer:
@@ -100,14 +100,17 @@ async def rerun_turn(call: Call) -> Answer:
         created_at=time.time(),
     )
     accepted = await call.server.intake.submit(again, peer=call.peer, port=call.port)
-    return as_json(turn_json(accepted.turn, stack=call.caller.admin))
+    return as_json(turn_json(accepted.turn, operator=call.caller.admin))
 
 
-def turn_json(turn: Turn, *, stack: bool) -> JsonObject:
-    """The turn in our own words; the stack of its failure only for those who may read logs."""
+def turn_json(turn: Turn, *, operator: bool, stack: bool = True) -> JsonObject:
+    """The turn in our own words; an operator also reads private failures, and the stack if it is wanted."""
     shown = asdict(turn)
     if turn.failure is not None:
-        shown["failure"] = {k: v for k, v in turn.failure.to_json().items() if stack or k != "stack"}
+        failure = {**turn.failure.to_json(), "message": message_of(turn.failure, turn, operator=operator)}
+        if not (operator and stack):
+            failure.pop("stack", None)
+        shown["failure"] = failure
     return shown
 
 

@@ -32,11 +32,11 @@ async def create_response(call: Call) -> Answer:
     if request.stream:
         return stream_of(call, turn, after=-1)
     if request.background:
-        return as_json(response_object(turn))
+        return as_json(response_object(turn, operator=call.caller.admin))
     ended = await end_of(call, turn)
     if ended.status in ("failed", "cancelled"):
-        raise of_turn(ended)
-    return as_json(response_object(ended))
+        raise of_turn(ended, operator=call.caller.admin)
+    return as_json(response_object(ended, operator=call.caller.admin))
 
 
 async def retrieve_response(call: Call) -> Answer:
@@ -46,7 +46,7 @@ async def retrieve_response(call: Call) -> Answer:
         return stream_of(call, turn, after=-1 if query.starting_after is None else query.starting_after)
     if query.starting_after is not None:
         raise invalid("starting_after needs stream=true", param="starting_after")
-    return as_json(response_object(turn))
+    return as_json(response_object(turn, operator=call.caller.admin))
 
 
 async def cancel_response(call: Call) -> Answer:
@@ -54,7 +54,7 @@ async def cancel_response(call: Call) -> Answer:
     cancelled = await call.engine.cancel(turn.id)
     if cancelled is None:
         raise not_found("response", turn.id)
-    return as_json(response_object(cancelled))
+    return as_json(response_object(cancelled, operator=call.caller.admin))
 
 
 async def list_input_items(call: Call) -> Answer:
@@ -87,7 +87,7 @@ async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, N
 
 
 async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], None]:
-    mapper = ResponseEvents(turn)
+    mapper = ResponseEvents(turn, operator=call.caller.admin)
     yield mapper.begin()
     async with aclosing(events_of(call, turn)) as events:
         async for event in events:
