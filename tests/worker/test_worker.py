@@ -12,6 +12,7 @@ import pytest
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import CancellationToken
 
 from turnlane import App
@@ -129,6 +130,7 @@ async def test_a_failed_turn_names_the_error_and_leaves_the_state(tmp_path: Path
     assert bad.failure is not None
     assert (bad.failure.type, bad.failure.kind, bad.failure.agent) == ("LookupError", "agent", "scripted")
     assert "secret" not in bad.failure.message
+    assert bad.failure.private, "the text of a user's exception is for operators"
     assert "in act" in (bad.failure.stack or "")
     assert text_of(third) == "2: three"
 
@@ -311,3 +313,58 @@ async def test_every_turn_is_told_once_with_its_names(tmp_path: Path) -> None:
     assert len(ended) == 1
     assert (ended[0]["agent"], ended[0]["status"], ended[0]["attempt"]) == ("scripted", "completed", 1)
     assert ended[0]["conversation"] == turn.conversation
+
+
+async def test_the_text_of_a_failing_factory_is_private_and_ours_is_not(tmp_path: Path) -> None:
+    built = 0
+
+    def factory() -> Scripted | None:
+        nonlocal built
+        built += 1
+        if built == 3:
+            raise LookupError("the database is at 10.0.0.7")
+        return Scripted(str.upper) if built < 3 else None
+
+    app = App()
+    app.add(factory, name="scripted")
+    async with Served(app, tmp_path) as served:
+        raised = await served.say("one")
+        nothing = await served.say("two")
+    assert raised.failure is not None
+    assert raised.failure.private
+    assert nothing.failure is not None
+    assert (nothing.failure.code, nothing.failure.private) == ("not_an_agent", False)
+    assert nothing.failure.message == "the factory of agent 'scripted' returned nothing: is a `return` missing?"
+
+
+async def test_a_factory_without_return_is_told_at_the_start(tmp_path: Path) -> None:
+    app = App()
+    app.add(lambda: None, name="support")
+    with pytest.raises(AppError, match="the factory of agent 'support' returned nothing: is a `return` missing"):
+        async with Served(app, tmp_path):
+            pass
+
+
+async def test_an_agent_that_a_team_can_t_make_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class BadManager(RoundRobinGroupChat):
+        def _create_group_chat_manager_factory(self, **options: Any) -> Any:
+            def make() -> Any:
+                raise LookupError("no manager today")
+
+            return make
+
+    app = App()
+    app.add(lambda: BadManager([Scripted(str.upper)], max_turns=1), name="scripted")
+    told: list[str] = []
+    remove = add_sink(lambda name, fields: told.append(name))
+    try:
+        async with Served(app, tmp_path) as served:
+            turn = await served.say("one")
+    finally:
+        remove()
+    assert turn.failure is not None
+    assert "no manager today" in turn.failure.message
+    assert told.count("turn.failed") == 1
+    assert not [record for record in caplog.records if record.name.startswith("autogen")]

@@ -278,6 +278,8 @@ def adapter_for(built: object, spec: AgentSpec, adapters: Sequence[Adapter]) -> 
     for adapter in adapters:
         if adapter.accepts(built):
             return adapter
+    if built is None:
+        raise NotAnAgent(f"the factory of agent {spec.name!r} returned nothing: is a `return` missing?")
     known = ", ".join(adapter.framework for adapter in adapters) or "none"
     raise NotAnAgent(
         f"the factory of agent {spec.name!r} returned {type(built).__name__}, which is no agent or team of a "
@@ -310,6 +312,7 @@ def failure_of(error: BaseException, agent: str | None) -> Failure:
         code="agent_error",
         agent=agent,
         stack=stack,
+        private=True,
     )
 
 

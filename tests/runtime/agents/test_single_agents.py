@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -23,9 +24,12 @@ from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import CancellationToken
 from autogen_core.memory import ListMemory, MemoryContent
 from autogen_core.models import UserMessage
+from autogen_ext.models.openai import OpenAIChatCompletionClient
 from pydantic import BaseModel
 
 from turnlane.practice import Answer, Rule, ToolCall
+from turnlane.runtime.agents.agentchat import AgentchatAdapter
+from turnlane.testing.turns import Talk
 
 pytestmark = pytest.mark.anyio
 
@@ -136,6 +140,62 @@ class TestAssistantAgent:
         await conversation.say("how do I sound?")
         ended = await conversation.say("and now?")
         assert ended.items("message")[0]["structured"] == {"mood": "calm"}
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    async def test_a_structured_answer_of_another_shape_is_the_provider_s_error(
+        self, talk, client, provider, stream
+    ):
+        class Mood(BaseModel):
+            mood: str
+            score: int
+
+        provider.use([Rule(say='{"mood": "calm"}')])
+        ended = await talk(
+            lambda: AssistantAgent("reader", client(), output_content_type=Mood, model_client_stream=stream)
+        ).fail("how do I sound?")
+        failure = ended.failure
+        assert (failure.kind, failure.code, failure.hazard) == ("provider", "answer_malformed", "TL307")
+        assert failure.agent == "reader"
+        assert failure.message.startswith("the model's answer is no Mood: score: Field required")
+        assert not failure.private
+
+    async def test_also_where_the_framework_finds_it(self, talk, client, provider):
+        """After a tool, or with a client that checks nothing, it is the agent itself that reads the answer."""
+
+        class Mood(BaseModel):
+            mood: str
+
+        class Trusting(OpenAIChatCompletionClient):
+            async def create(self, *args: Any, **options: Any) -> Any:
+                return await super().create(*args, **{**options, "json_output": None})
+
+        provider.use(lambda request: "I feel calm")
+        ended = await talk(
+            lambda: AssistantAgent(
+                "reader",
+                Trusting(model="gpt-4o-mini", base_url=provider.base_url, api_key="practice"),
+                output_content_type=Mood,
+            )
+        ).fail("how do I sound?")
+        failure = ended.failure
+        assert (failure.kind, failure.code, failure.hazard) == ("provider", "answer_malformed", "TL307")
+        assert failure.message.startswith("the model's answer is no Mood: Invalid JSON")
+
+    async def test_structured_output_warns_of_nothing(self, client, provider):
+        class Mood(BaseModel):
+            mood: str
+
+        provider.use([Rule(say='{"mood": "calm"}')])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            adapter = AgentchatAdapter()
+            talk = Talk(adapter, lambda: AssistantAgent("reader", client(), output_content_type=Mood))
+            await talk.say("how do I sound?")
+            await adapter.close()
+            warnings.warn("Pydantic serializer warnings:\n  of another kind [field_name='x']", stacklevel=1)
+        assert [str(warning.message) for warning in told] == [
+            "Pydantic serializer warnings:\n  of another kind [field_name='x']"
+        ]
 
     async def test_deltas_arrive_in_order_under_the_message_s_item(self, talk, client, provider):
         provider.use([Rule(say="one two three four")])

@@ -27,6 +27,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import openai
+from pydantic import ValidationError
 
 from turnlane.runtime.agent import TooManyModelCalls, current_run
 from turnlane.runtime.agents import openai_messages
@@ -54,6 +55,18 @@ class AnswerEmpty(Exception):
 
 class ToolCallCut(Exception):
     """The answer ended inside a tool call; its arguments are not whole (hazard TL307)."""
+
+
+class AnswerMalformed(Exception):
+    """The model was to answer in the shape of a type, and did not (hazard TL307)."""
+
+    def __init__(self, wanted: str, error: ValidationError) -> None:
+        # Without the values: they may be as long as the answer.
+        reasons = [
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ")
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)[:5]
+        ]
+        super().__init__(f"the model's answer is no {wanted}: {'; '.join(reasons)}")
 
 
 class WatchedCall:
@@ -379,6 +392,8 @@ def fault(error: Exception) -> Fault:
 def failure(error: Exception, fault: Fault, *, agent: str | None, provider: str) -> Failure:
     """The same error as users and operators see it. Its text is the provider's, with secrets taken out."""
     code, hazard, text = _describe(error, provider)
+    # What neither the openai package nor we raised comes out of a client of the user's own, or its library.
+    unknown = code == "provider_error" and not isinstance(error, openai.OpenAIError)
     return Failure(
         type=type(error).__name__.lstrip("_"),
         message=text,
@@ -387,6 +402,7 @@ def failure(error: Exception, fault: Fault, *, agent: str | None, provider: str)
         hazard=hazard,
         agent=agent,
         retryable=fault.kind != "deterministic",
+        private=unknown,
     )
 
 
@@ -394,8 +410,13 @@ class _Malformed(Exception):
     """The provider's answer is not what its API promises (HTML, JSON of another shape)."""
 
 
-def malformed(error: Exception) -> Exception:
-    """The error to raise when a framework stumbled over an answer of the wrong shape."""
+def malformed(error: Exception, wanted: object = None) -> Exception:
+    """The error to raise when a framework stumbled over an answer of the wrong shape.
+
+    `wanted` is the type of which the answer was to be, if any.
+    """
+    if isinstance(error, ValidationError) and isinstance(wanted, type):
+        return AnswerMalformed(wanted.__name__, error)
     shape_errors = (AttributeError, TypeError, IndexError, KeyError)
     if isinstance(error, shape_errors):
         return _Malformed(f"the answer is not a chat completion ({type(error).__name__}: {error})")
@@ -415,6 +436,8 @@ def _describe(error: Exception, provider: str) -> tuple[str, str | None, str]:
         return code or "provider_error", hazard, redact(text)
     if isinstance(error, AnswerCut | AnswerEmpty | ToolCallCut):
         return f"answer_{'empty' if isinstance(error, AnswerEmpty) else 'cut'}", "TL307", str(error)
+    if isinstance(error, AnswerMalformed):
+        return "answer_malformed", "TL307", redact(str(error))
     if isinstance(error, httpx.TransportError):
         return "answer_cut", "TL307", redact(f"the connection to {provider} broke during the answer: {error}")
     if isinstance(error, json.JSONDecodeError | openai.APIResponseValidationError | _Malformed):

@@ -18,6 +18,7 @@ from autogen_agentchat.teams import Swarm
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import Workbench
+from pydantic import ValidationError
 
 from turnlane.runtime.agent import (
     Answer,
@@ -71,9 +72,7 @@ class AgentchatAdapter:
     def __init__(self) -> None:
         openai_client.install()
         _quiet_the_runtime()
-        # Found and reported by the model boundary, as errors instead of warnings.
-        warnings.filterwarnings("ignore", message="No text content or tool calls", category=UserWarning)
-        warnings.filterwarnings("ignore", message="Resolved model mismatch", category=UserWarning)
+        _quiet_the_clients()
         self._memory = Memory()
 
     async def warm_up(self) -> None:
@@ -340,9 +339,21 @@ class PreparedAgent:
         asked = self._ledger is not None and self._ledger.question is not None
         if asked or isinstance(error, TurnStopped):
             return
-        self._run.note_failure(describe_error(error, agent))
+        self._run.note_failure(self._no_answer(error, agent) or describe_error(error, agent))
         if current_tool.get() is None:
             self._halt.failed()
+
+    def _no_answer(self, error: Exception, agent: str) -> Failure | None:
+        """An agent with structured output reads the model's answer itself: then it is no error of the agent."""
+        if not isinstance(error, ValidationError) or current_tool.get() is not None:
+            return None
+        wanted = {getattr(part, "_output_content_type", None) for part in self._parts.agents if part.name == agent}
+        names = [kind.__name__ for kind in wanted if isinstance(kind, type)]
+        if error.title not in names:
+            return None
+        answer = openai_client.AnswerMalformed(error.title, error)
+        failure = openai_client.failure(answer, openai_client.fault(answer), agent=agent, provider="")
+        return replace(failure, stack="".join(traceback.format_exception(error)))
 
 
 class StateNotJson(Exception):
@@ -364,6 +375,7 @@ def describe_error(error: BaseException, agent: str | None) -> Failure:
         agent=agent,
         tool=current_tool.get(),
         stack=stack,
+        private=not itself,
     )
 
 
@@ -398,7 +410,25 @@ def _quiet_the_runtime() -> None:
 
 
 def _not_told_by_the_turn(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Error processing publish message")
+    return not record.getMessage().startswith(("Error processing publish message", "Error constructing agent"))
+
+
+_TOLD_OTHERWISE: Final = (
+    # Found and reported by the model boundary, as errors instead of warnings.
+    "No text content or tool calls",
+    # Says only that the name of a model is an alias.
+    "Resolved model mismatch",
+    # The boundary reads the finish reason on the wire.
+    "Finish reason mismatch",
+    # The openai package's parsed answers can't be dumped without it; the framework dumps them for its log.
+    r"Pydantic serializer warnings:"
+    r"(\n[^\n]*PydanticSerializationUnexpectedValue[^\n]*field_name='parsed'[^\n]*)+\Z",
+)
+
+
+def _quiet_the_clients() -> None:
+    for message in _TOLD_OTHERWISE:
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
 
 
 def framework_version() -> str:

@@ -88,7 +88,7 @@ class BoundaryClient(ChatCompletionClient):
                     return _with_true_end(result, watch)
             except Exception as error:
                 if self.is_openai:
-                    raise openai_client.malformed(error) from error
+                    raise openai_client.malformed(error, json_output) from error
                 raise
 
         result = await self._run.boundary.call(self._run, self, send)
@@ -134,7 +134,7 @@ class BoundaryClient(ChatCompletionClient):
                         yield result
             except Exception as error:
                 if self.is_openai:
-                    raise openai_client.malformed(error) from error
+                    raise openai_client.malformed(error, json_output) from error
                 raise
 
         async for piece in self._run.boundary.stream(self._run, self, send):
