@@ -221,32 +221,46 @@ FIRST_TURN = """
 import asyncio, sys
 from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.openai import OpenAIChatCompletionClient
+from pydantic import BaseModel
 from turnlane.practice import PracticeProvider
+from turnlane.runtime.agent import Run
 from turnlane.runtime.agents import openai_client
 from turnlane.runtime.agents.agentchat import AgentchatAdapter
+from turnlane.runtime.conversation import Claim, Turn
+from turnlane.runtime.model import ModelBoundary
 from turnlane.testing.turns import Talk
+
+class Mood(BaseModel):
+    mood: str
+
+def trial_run():
+    turn = Turn("resp_trial", "conv_trial", "agent", "", 0, "running", 1, ())
+    return Run(Claim(turn, None), "agent", lambda event: None, ModelBoundary())
 
 async def main(base_url):
     adapter = AgentchatAdapter()
     await adapter.warm_up()
 
-    def agent():
+    def agent(**options):
         client = OpenAIChatCompletionClient(model="gpt-4o-mini", base_url=base_url, api_key="practice")
-        return AssistantAgent("support", client, model_client_stream=True)
+        return AssistantAgent("support", client, **options)
 
-    agent()
+    # As the worker does at its start, an agent is built for a run that never begins.
+    adapter.prepare(agent(output_content_type=Mood), trial_run())
     before, pool = set(sys.modules), openai_client._transport._pool()
-    assert (await Talk(adapter, agent).say("hello")).answer == "one two three"
+    for options in ({"model_client_stream": True}, {"output_content_type": Mood}):
+        ended = await Talk(adapter, lambda: agent(**options)).say("hello")
+        assert "calm" in ended.answer
     assert openai_client._transport._pool() is pool
     print(*sorted(set(sys.modules) - before))
     await adapter.close()
 
-with PracticeProvider.in_thread(lambda request: "one two three") as provider:
+with PracticeProvider.in_thread(lambda request: '{"mood": "calm"}') as provider:
     asyncio.run(main(provider.base_url))
 """
 
 
-def test_after_the_warm_up_the_first_streamed_turn_imports_nothing() -> None:
+def test_after_the_warm_up_the_first_turns_import_nothing() -> None:
     """Imports, types and TLS of the HTTP and openai packages block the loop for 0.1 to 0.3 s (TL108)."""
     done = subprocess.run([sys.executable, "-c", FIRST_TURN], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from typing import Any, Final
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import ChatAgent, Handoff, TaskResult, Team
 from autogen_agentchat.messages import BaseChatMessage, HandoffMessage
-from autogen_agentchat.teams import Swarm
+from autogen_agentchat.teams import MagenticOneGroupChat, Swarm
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient
 from autogen_core.tools import Workbench
@@ -87,6 +87,8 @@ class AgentchatAdapter:
         assert isinstance(built, ChatAgent | Team)
         parts = find_parts(built)
         refuse_shared(parts, self._memory)
+        if _wants_structure(parts):
+            openai_client.warm_up_structured()  # at the start of the server, which builds each agent
         return PreparedAgent(built, parts, run)
 
     def failure(self, error: BaseException) -> Failure | None:
@@ -376,6 +378,12 @@ def describe_error(error: BaseException, agent: str | None) -> Failure:
         tool=current_tool.get(),
         stack=stack,
         private=not itself,
+    )
+
+
+def _wants_structure(parts: Parts) -> bool:
+    return any(getattr(agent, "_output_content_type", None) is not None for agent in parts.agents) or any(
+        isinstance(team, MagenticOneGroupChat) for team in parts.teams
     )
 
 
