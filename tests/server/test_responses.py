@@ -371,7 +371,10 @@ async def test_a_tool_that_calls_its_own_conversation_gets_a_typed_error_at_once
         run = Run(act.claim, act.agent, lambda event: None, boundary=None)  # type: ignore[arg-type]
         served.intake.active.add(run)
         try:
-            await client.responses.create(model="echo", input="again", conversation=act.claim.turn.conversation)
+            with run.in_foreign_code():
+                await client.responses.create(
+                    model="echo", input="again", conversation=act.claim.turn.conversation
+                )
         except openai.APIStatusError as error:
             seen.append(error)
         finally:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.types import Message
 
+from turnlane.server import ApiKeys
 from turnlane.server.call import _read
 from turnlane.server.parameters import check_response_parameters
 from turnlane.server.problem import Problem
@@ -236,6 +237,62 @@ async def test_a_store_that_is_gone_is_a_503(serve: Any) -> None:
     assert answer.status_code == 503
     assert error_of(answer)["code"] == "engine_unavailable"
     assert answer.headers["retry-after"]
+
+
+async def test_what_is_wrong_with_the_store_is_for_the_log_and_for_operators(serve: Any) -> None:
+    user, operator = "user-key-0123456789", "ops-key-0123456789ab"
+    served = await serve(keys=ApiKeys([f"user {user}", f"ops {operator} admin"]))
+    folder = str(served.engine.path.parent)
+    await served.engine.close()
+    told: list[tuple[str, Any]] = []
+    remove = add_sink(lambda name, fields: told.append((name, dict(fields))))
+    try:
+        answers = [await served.http(key).get("/v1/responses/resp_1") for key in (user, operator)]
+    finally:
+        remove()
+    mine, operators = (error_of(answer)["message"] for answer in answers)
+    assert mine == "the store can't be written at the moment; nothing was stored, try again"
+    assert operators.startswith(mine)
+    assert folder in operators
+    assert [folder in fields["reason"] for name, fields in told if name == "engine.trouble"] == [True, True]
+
+
+async def test_an_unknown_previous_response_is_named_as_the_parameter(served: Any) -> None:
+    for wrong, param in (("previous_response_id", "previous_response_id"), ("conversation", "conversation")):
+        for unknown in ("resp_unknown", "no such id"):
+            answer = await served.http().post("/v1/responses", content=body(**{wrong: unknown}), headers=JSON)
+            assert (answer.status_code, error_of(answer)["param"]) == (404, param)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (body(input=7), "input: a string or a list of items"),
+        (body(input={"role": "user"}), "input: a string or a list of items"),
+        (
+            body(input=[{"role": "user", "content": 7}]),
+            "input[0].content: a string or a list of parts",
+        ),
+        (
+            body(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "http://10.0.0.1/"}]}]),
+            "input[0].content[0].image_url: "
+            "images must be data: URLs with base64; this server fetches no addresses",
+        ),
+    ],
+)
+def test_the_text_says_what_to_send_instead(raw: bytes, says: str) -> None:
+    with pytest.raises(Problem) as caught:
+        understood(raw)
+    assert caught.value.message == says
+
+
+async def test_a_base_url_without_v1_is_told(served: Any) -> None:
+    http = served.http()
+    for path in ("/responses", "/chat/completions", "/models", "/conversations", "/responses/resp_1/cancel"):
+        message = error_of(await http.post(path, content=body(), headers=JSON))["message"]
+        assert message.endswith(f"; did you mean /v1{path}? The client's base_url ends in /v1"), message
+    for path in ("/", "/nothing", "/v1/nothing", "/responsesx", "/v1"):
+        assert "did you mean" not in error_of(await http.get(path))["message"]
 
 
 # --- whatever comes ---

@@ -99,9 +99,9 @@ async def _conversation(call: Call, wish: Wish) -> str | None:
     if wish.previous is None:
         # Whether it exists and belongs to the caller is the engine's to say, when it accepts.
         if wish.conversation is not None and not is_identifier(wish.conversation):
-            raise not_found("conversation", wish.conversation)
+            raise not_found("conversation", wish.conversation, param="conversation")
         return wish.conversation
-    return (await call.own_turn(wish.previous)).conversation
+    return (await call.own_turn(wish.previous, param="previous_response_id")).conversation
 
 
 async def _check_answers(call: Call, wish: Wish, conversation: str | None, key: str | None) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
-from starlette.routing import Route, Router
+from starlette.routing import Route, Router, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnlane.runtime.intake import Intake
@@ -34,6 +34,10 @@ ALL_OPERATIONS: Final[tuple[Operation, ...]] = (
     *operations.OPERATIONS,
     Operation("GET", "/openapi.json", openapi_json, "This document.", OpenApiShape),
 )
+
+
+_KNOWN: Final = [compile_path(operation.path)[0] for operation in ALL_OPERATIONS]
+"""What the paths match."""
 
 
 def create_app(
@@ -67,6 +71,7 @@ def routes_of(server: Server) -> list[Route]:
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
     path = scope["path"]
-    raise Problem(
-        404, f"there is nothing at {path[:200]!r}; GET /openapi.json lists what there is", code="not_found"
-    )
+    said = f"there is nothing at {path[:200]!r}; GET /openapi.json lists what there is"
+    if any(pattern.match("/v1" + path) for pattern in _KNOWN):
+        said += f"; did you mean /v1{path[:200]}? The client's base_url ends in /v1"
+    raise Problem(404, said, code="not_found")

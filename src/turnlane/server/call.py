@@ -104,11 +104,11 @@ class Call:
             raise Problem(415, "send the body as JSON, with the header Content-Type: application/json")
         return parse_body(shape, raw)
 
-    async def own_turn(self, turn_id: str) -> Turn:
+    async def own_turn(self, turn_id: str, *, param: str | None = None) -> Turn:
         """Raises Problem (404), also for other people's turns."""
         turn = await self.engine.turn(turn_id) if is_identifier(turn_id) else None
         if turn is None or not self.caller.owns(turn.key):
-            raise not_found("response", turn_id)
+            raise not_found("response", turn_id, param=param)
         return turn
 
     async def own_conversation(self, conversation_id: str) -> Conversation:

@@ -52,7 +52,7 @@ class Gate:
             except Problem as problem:
                 await _refuse(problem, request_id, receive, answer)
             except (EngineError, ReentrantRun) as error:
-                await _refuse(of_exception(error), request_id, receive, answer)
+                await _refuse(of_exception(error, operator=_is_operator(scope)), request_id, receive, answer)
             except Exception as error:
                 report(error, scope)
                 await _refuse(bug(request_id), request_id, receive, answer)
@@ -109,6 +109,11 @@ def request_id_of(scope: Scope) -> str:
     if given is not None and _SANE_REQUEST_ID.fullmatch(given):
         return given
     return f"req_{secrets.token_hex(12)}"
+
+
+def _is_operator(scope: Scope) -> bool:
+    caller: Caller | None = scope.get("turnlane.caller")
+    return caller is not None and caller.admin
 
 
 def _check_origin(scope: Scope, bound_to: str) -> None:

@@ -25,6 +25,7 @@ from turnlane.runtime.engine import (
     WrongAgent,
 )
 from turnlane.runtime.intake import Draining, UnknownAgent
+from turnlane.telemetry.events import emit
 
 NO_RETRY: Final = {"x-should-retry": "false"}
 """Tells the openai client not to send the request again on its own: the same would happen."""
@@ -81,9 +82,9 @@ def invalid(message: str, *, param: str | None = None, code: str | None = "inval
     return Problem(400, message, param=param, code=code)
 
 
-def not_found(what: str, identifier: str) -> Problem:
+def not_found(what: str, identifier: str, *, param: str | None = None) -> Problem:
     """404: no such thing, or it belongs to somebody else; the answer is the same for both."""
-    return Problem(404, f"no {what} {_shortened(identifier)!r}", code="not_found")
+    return Problem(404, f"no {what} {_shortened(identifier)!r}", param=param, code="not_found")
 
 
 def conflict(message: str, *, code: str, param: str | None = None) -> Problem:
@@ -103,8 +104,11 @@ def bug(request_id: str) -> Problem:
     )
 
 
-def of_exception(error: EngineError | ReentrantRun) -> Problem:
-    """What the runtime refused or could not do."""
+def of_exception(error: EngineError | ReentrantRun, *, operator: bool = False) -> Problem:
+    """What the runtime refused or could not do. What is wrong with the store is for the log and for operators."""
+    if isinstance(error, EngineUnavailable):
+        emit("engine.trouble", reason=str(error))
+        return _unavailable(error, operator)
     for kind, make in _BY_KIND.items():
         if isinstance(error, kind):
             return make(error)
@@ -161,8 +165,10 @@ def _reentrant(error: Exception) -> Problem:
     return Problem(409, str(error), code="reentrant_run", headers=NO_RETRY, extra=extra)
 
 
-def _unavailable(error: Exception) -> Problem:
-    return Problem(503, str(error), type="server_error", code="engine_unavailable", headers={"Retry-After": "5"})
+def _unavailable(error: EngineUnavailable, operator: bool) -> Problem:
+    said = "the store can't be written at the moment; nothing was stored, try again"
+    said += f" ({error})" if operator else ""
+    return Problem(503, said, type="server_error", code="engine_unavailable", headers={"Retry-After": "5"})
 
 
 _BY_KIND: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {
@@ -176,7 +182,6 @@ _BY_KIND: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {
     WrongAgent: lambda error: Problem(400, str(error), param="model", code="wrong_agent"),
     IdempotencyMismatch: lambda error: conflict(str(error), code="idempotency_mismatch"),
     ReentrantRun: _reentrant,
-    EngineUnavailable: _unavailable,
     Refused: lambda error: conflict(str(error), code="refused"),
 }
 """In this order: the first kind that matches."""

@@ -58,7 +58,8 @@ class OutputText(Shape):
     text: str
 
 
-DataUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^data:image/")]
+IMAGE_PATTERN: Final = r"^data:image/"
+DataUrl: TypeAlias = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN)]
 """Only images inside the request: fetching an address that a user names would let him reach our network."""
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from turnlane.server.problem import Problem, invalid
+from turnlane.server.request_shapes import IMAGE_PATTERN
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -80,6 +81,10 @@ def _message(error: ErrorDetails) -> str:
         return f"type {tag!r} is not supported; use {known}" if tag else f"needs a type: {known}"
     if kind == "union_tag_not_found":
         return "must be an object with a type"
+    if kind == "list_type" and "|list" in error["loc"]:
+        return f"a string or a list of {'items' if error['loc'] == ('input', '|list') else 'parts'}"
+    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == IMAGE_PATTERN:
+        return "images must be data: URLs with base64; this server fetches no addresses"
     return error["msg"]
 
 

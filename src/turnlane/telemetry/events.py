@@ -34,7 +34,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
     "loop.blocked": "the event loop stood still: seconds, stack, ended (it goes on again), hazard (TL108), note",
     "loop.lag": "how late the loop was, sampled: seconds",
-    "engine.trouble": "the store can't be written; turns wait: reason",
+    "engine.trouble": "the store can't be read or written; turns wait, requests get 503: reason",
 }
 """Every event, with its fields. The reference page of events is made from this table."""
 

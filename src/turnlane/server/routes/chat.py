@@ -46,7 +46,7 @@ async def _frames(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[
     except Problem as problem:
         yield data_frame(problem.to_json(call.request_id))
     except EngineError as error:
-        yield data_frame(of_exception(error).to_json(call.request_id))
+        yield data_frame(of_exception(error, operator=call.caller.admin).to_json(call.request_id))
     except RunAgain:
         yield data_frame(_run_again(turn).to_json(call.request_id))
     except Exception as error:

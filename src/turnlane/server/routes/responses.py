@@ -80,7 +80,7 @@ async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, N
     except Problem as problem:
         yield frame(_error_event(problem, last + 1))
     except EngineError as error:
-        yield frame(_error_event(of_exception(error), last + 1))
+        yield frame(_error_event(of_exception(error, operator=call.caller.admin), last + 1))
     except Exception as error:
         report(error, call.scope)
         yield frame(_error_event(bug(call.request_id), last + 1))
