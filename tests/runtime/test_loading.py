@@ -212,7 +212,7 @@ def test_several_functions_tell_what_to_type(write: Write) -> None:
     file = write("def a(): ...\ndef b(): ...")
     text = complaint(file)
     assert f"turnlane serve {file}:a or turnlane serve {file}:b" in text
-    assert "def a() -> AssistantAgent:" in text
+    assert "or annotate the one that returns the agent: def NAME() -> AssistantAgent:" in text
 
 
 def test_several_apps_tell_what_to_type(write: Write) -> None:
@@ -222,6 +222,22 @@ def test_several_apps_tell_what_to_type(write: Write) -> None:
 
 def test_empty_file_shows_what_to_write(write: Write) -> None:
     assert "def support() -> AssistantAgent:" in complaint(write("x = 1"))
+
+
+def test_file_that_only_runs_its_agent_is_told_to_return_it(write: Write) -> None:
+    says = "main() runs its agent itself; move the lines that make it into a function that returns it"
+    assert says in complaint(write("async def main() -> None: ..."))
+    assert says not in complaint(write("def helper(x) -> int: ...", "other.py"))
+
+
+@pytest.mark.parametrize("lines", ["client = AsyncOpenAI()", "def make(): ...\nAsyncOpenAI(api_key=None)"])
+def test_missing_key_of_a_client_made_at_import_tells_of_practice(
+    write: Write, monkeypatch: pytest.MonkeyPatch, lines: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    text = complaint(write(f"from openai import AsyncOpenAI\n{lines}"))
+    assert "OPENAI_API_KEY" in text
+    assert text.endswith("; or try it without a key: --practice")
 
 
 def test_agent_object_shows_the_factory_for_that_very_variable(write: Write) -> None:

@@ -14,6 +14,7 @@ from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import CancellationToken
+from openai import AsyncOpenAI
 
 from turnlane import App
 from turnlane.runtime.agents.agentchat import AgentchatAdapter
@@ -227,6 +228,17 @@ async def test_something_that_is_no_agent_is_refused_at_the_start(tmp_path: Path
     served = Served(app, tmp_path)
     await served.engine.open()
     with pytest.raises(AppError, match="returned int, which is no agent or team"):
+        await served.worker.start()
+    await served.engine.close()
+
+
+async def test_a_missing_key_tells_of_practice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    app = App()
+    app.add(lambda: AsyncOpenAI(), name="scripted")
+    served = Served(app, tmp_path)
+    await served.engine.open()
+    with pytest.raises(AppError, match=r"OPENAI_API_KEY.*; or try it without a key: --practice$"):
         await served.worker.start()
     await served.engine.close()
 

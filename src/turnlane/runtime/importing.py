@@ -28,6 +28,9 @@ EXTRAS: Final[Mapping[str, str]] = dict.fromkeys(
 LOOP_RUNS: Final = ("running event loop", "event loop is already running", "another loop is running")
 """What asyncio says to code that starts a loop inside a loop."""
 
+NO_KEY: Final = ("Missing credentials", "api_key client option must be set")
+"""What the openai package says, in its versions, when there is no OPENAI_API_KEY."""
+
 _OURS: Final = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 _STDLIB: Final = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
 _NOT_THE_USERS: Final = ("<frozen", _OURS, *_STDLIB)
@@ -181,13 +184,19 @@ def _broken_import(place: str, error: BaseException) -> str:
         return f"{where(error)}nest_asyncio can't be used in a server (TL105, see `turnlane explain TL105`)"
     frame = _user_frame(error)
     line = f" (in: {frame.line})" if frame is not None and frame.line else ""
-    return f"{where(error)}{type(error).__name__}: {error}{line}"
+    return f"{where(error)}{type(error).__name__}: {error}{line}{without_a_key(error)}"
 
 
 def where(error: BaseException) -> str:
     """`FILE:LINE: ` of the innermost line that the user wrote, to begin a sentence with; or nothing."""
     frame = _user_frame(error)
     return f"{frame.filename}:{frame.lineno}: " if frame is not None else ""
+
+
+def without_a_key(error: BaseException) -> str:
+    """To end a sentence about `error` with: what to do when it is openai's, about a missing key; else nothing."""
+    missing = any(words in str(error) for words in NO_KEY)
+    return "; or try it without a key: --practice" if missing else ""
 
 
 def _user_frame(error: BaseException) -> traceback.FrameSummary | None:

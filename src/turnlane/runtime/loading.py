@@ -108,14 +108,18 @@ def _from_functions(target: Target, module: types.ModuleType) -> App:
     if len(candidates) == 1:
         return _app_of(candidates)
     if not candidates:
+        runs_itself = (
+            "main() runs its agent itself; move the lines that make it into a function that returns it:"
+            if "main" in functions
+            else "write"
+        )
         raise AppError(
             f"{target.place} has nothing to serve: no App, and no function that returns an agent or team; "
-            "write\n\n    def support() -> AssistantAgent:\n        return AssistantAgent(...)"
+            f"{runs_itself}\n\n    def support() -> AssistantAgent:\n        return AssistantAgent(...)"
         )
-    first = next(iter(candidates))
     raise AppError(
         f"{target.place} has several functions, and none says that it returns an agent or team: "
-        f"{target.commands(candidates)}; or annotate it, as in  def {first}() -> AssistantAgent:"
+        f"{target.commands(candidates)}; or annotate the one that returns the agent: def NAME() -> AssistantAgent:"
     )
 
 

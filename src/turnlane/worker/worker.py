@@ -12,7 +12,7 @@ from turnlane.runtime.agent import ActiveRuns, Adapter, Run, SharedObject, StopR
 from turnlane.runtime.app import AgentSpec, App, AppError
 from turnlane.runtime.conversation import Claim, Turn
 from turnlane.runtime.engine import Engine
-from turnlane.runtime.importing import where
+from turnlane.runtime.importing import where, without_a_key
 from turnlane.runtime.model import ModelBoundary
 from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.events import emit
@@ -162,7 +162,9 @@ class TurnWorker:
         try:
             self._resources = await self._stack.enter_async_context(self._app.resources())
         except Exception as error:
-            raise AppError(f"the app's resources can't be made: {type(error).__name__}: {error}") from error
+            raise AppError(
+                f"the app's resources can't be made: {type(error).__name__}: {error}{without_a_key(error)}"
+            ) from error
         if self._resources is None:
             self._resources = {}
 
@@ -179,6 +181,7 @@ class TurnWorker:
             except Exception as error:
                 raise AppError(
                     f"{where(error)}the factory of agent {spec.name!r} raised {type(error).__name__}: {error}"
+                    f"{without_a_key(error)}"
                 ) from error
             await prepared.discard()
 
