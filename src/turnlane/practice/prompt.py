@@ -67,6 +67,12 @@ class PracticeRequest:
         return self.user_messages[-1] if self.user_messages else ""
 
     @property
+    def author(self) -> str:
+        """Who wrote the last message: its `name`, as AutoGen sends it, or without one its role."""
+        last = self.messages[-1]
+        return str(last.get("name") or last["role"])
+
+    @property
     def first_message(self) -> str:
         """The first user message, in a team the task; empty if there is none."""
         return self.user_messages[0] if self.user_messages else ""

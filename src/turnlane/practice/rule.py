@@ -10,12 +10,12 @@ from .answer import FINISH_REASONS, Answer, Latency, ToolCall, check_latency, ch
 from .faults import Fault, FaultKind, as_fault
 from .mistake import ScriptError
 from .prompt import PracticeRequest, ToolResult
-from .template import BUILT_IN, Filling, names_in
+from .template import BUILT_IN, FITTING, Filling, names_in
 
 Step = ToolCall | Sequence[ToolCall]
 Plan = Step | Sequence[Step]
 
-_PATTERNS = ("when", "when_said", "when_system", "when_model", "when_result")
+_PATTERNS = ("when", "when_said", "when_system", "when_model", "when_result", "when_from")
 _TEXTS = ("say", "reasoning", "when_result_of", "when_offered", "finish_reason", *_PATTERNS)
 _CALL_BOUND = re.compile(r"([1-9]\d*)(\+?)")
 
@@ -33,7 +33,8 @@ class Rule:
     """Applies when all of its `when...` conditions hold; without any it always applies.
 
     Patterns are regular expressions, searched for anywhere in the text, upper and lower case alike. Their named
-    groups may be used in `say`, `reasoning` and the arguments of `call`.
+    groups may be used in `say`, `reasoning`, and tools and arguments of `call`. A rule that uses `{participant}`,
+    `{handoff}` or `{json}` applies only to requests that have such.
 
     Attributes:
         when: pattern for the last user message.
@@ -42,6 +43,7 @@ class Rule:
         when_model: pattern for the model's name.
         when_result_of: name of a tool; the request ends with a result of it.
         when_result: pattern for that result's text, or for the last tool result.
+        when_from: pattern for who wrote the last message: its `name`, or without one its role.
         when_offered: name of a tool that the request offers.
         when_call: which model call of the conversation it is, from 1; `"2+"` for the second and all later ones.
         say: the text to answer, with names in braces.
@@ -63,6 +65,7 @@ class Rule:
     when_model: str | None = None
     when_result_of: str | None = None
     when_result: str | None = None
+    when_from: str | None = None
     when_offered: str | None = None
     when_call: int | str | None = None
     say: str | None = None
@@ -85,7 +88,8 @@ class Rule:
         # Frozen towards the outside; these are made from the fields once, here.
         object.__setattr__(self, "fault", fault)
         object.__setattr__(self, "_steps", steps)
-        object.__setattr__(self, "_conditions", _conditions(self, patterns))
+        needed = (_used(self, steps) - groups) & FITTING.keys()
+        object.__setattr__(self, "_conditions", (*_conditions(self, patterns), *map(_fits, sorted(needed))))
 
     def match(self, request: PracticeRequest) -> Match | None:
         """What the conditions caught from `request`; None if one of them does not hold."""
@@ -116,7 +120,7 @@ class Rule:
         steps: tuple[tuple[ToolCall, ...], ...] = self._steps  # type: ignore[attr-defined]
         if request.step >= len(steps) or not request.tools:
             return ()
-        return tuple(ToolCall(c.tool, filling.fill(c.args)) for c in steps[request.step])
+        return tuple(ToolCall(filling.fill(c.tool), filling.fill(c.args)) for c in steps[request.step])
 
     def _text(self, filling: Filling) -> str:
         text: str = filling.fill("{tool_result}" if self.say is None else self.say)
@@ -133,6 +137,7 @@ def _conditions(rule: Rule, patterns: dict[str, re.Pattern[str] | None]) -> tupl
         _offered(rule.when_offered) if rule.when_offered is not None else None,
         _result_of(rule.when_result_of) if rule.when_result_of is not None else None,
         _caught(patterns["when_result"], lambda _, m: (m.result.text,) if m.result else ()),
+        _caught(patterns["when_from"], lambda r, _: (r.author,)),
         _caught(patterns["when_model"], lambda r, _: (r.model,)),
         _caught(patterns["when_system"], lambda r, _: (r.system,)),
         _caught(patterns["when_said"], lambda r, _: r.user_messages[::-1]),
@@ -151,6 +156,11 @@ def _call_is(bound: int | str) -> Condition:
         return match if holds else None
 
     return condition
+
+
+def _fits(name: str) -> Condition:
+    fill = FITTING[name]
+    return lambda request, match: match if fill(request) is not None else None
 
 
 def _offered(tool: str) -> Condition:
@@ -212,9 +222,13 @@ def _check_values(rule: Rule) -> None:
 
 def _check_names(rule: Rule, steps: Sequence[Sequence[ToolCall]], groups: set[str]) -> None:
     """A name that nothing fills is a spelling mistake; found now, not in an answer."""
-    used = names_in([rule.say, rule.reasoning, [call.args for step in steps for call in step]])
-    if unknown := sorted(used - groups - set(BUILT_IN)):
-        known = ", ".join([*sorted(groups), *BUILT_IN])
+    if unknown := sorted(_used(rule, steps) - groups - {*BUILT_IN, *FITTING}):
+        known = ", ".join([*sorted(groups), *BUILT_IN, *FITTING])
         raise ScriptError(
             f"nothing fills {{{unknown[0]}}}; known are {known} (to say it literally, write {{{{{unknown[0]}}}}})"
         )
+
+
+def _used(rule: Rule, steps: Sequence[Sequence[ToolCall]]) -> set[str]:
+    """The names in all its texts."""
+    return names_in([rule.say, rule.reasoning, [[call.tool, call.args] for step in steps for call in step]])

@@ -5,13 +5,22 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from .prompt import PracticeRequest, ToolResult
+from .structured import structured
+from .team import handoff, participant
 
 BUILT_IN = ("user_message", "first_message", "model", "call", "tool_name", "tool_result", "tool_results")
 """Names every template knows; `tool_result` also with a path, as in `{tool_result.error.message}`."""
+
+FITTING: Final[Mapping[str, Callable[[PracticeRequest], str | None]]] = {
+    "participant": participant,
+    "handoff": handoff,
+    "json": structured,
+}
+"""Names that only some requests fill; a rule that uses one applies to those only."""
 
 # Braces around anything else are left alone, so that JSON can be said without escaping. {{name}} is a literal
 # {name}.
@@ -65,6 +74,8 @@ class Filling:
             return self._result.name if self._result else ""
         if name == "tool_results":
             return "\n".join(r.text for r in self._request.tool_results)
+        if name in FITTING:
+            return FITTING[name](self._request)
         return str(getattr(self._request, name)) if name in BUILT_IN else None
 
 
