@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,3 +39,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _openai_as_it_comes() -> Iterator[None]:
+    """Serving changes what `AsyncOpenAI` does in its process; the next test must find it unchanged."""
+    yield
+    adapter = sys.modules.get("turnlane.runtime.agents.openai_client")
+    if adapter is not None:
+        adapter.uninstall()

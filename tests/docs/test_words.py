@@ -21,8 +21,8 @@ from .pages import without_code as prose_of
 DEPLOYMENT = [path for path in sorted((ROOT / "deploy").iterdir()) if path.is_file()]
 MACHINE = re.compile(r"/(?:work|home|root|Users)/|/tmp/[a-z]")
 
-FOREIGN_FLAGS = {"--preload", "--workers", "--stop-timeout", "--env"}
-"""Of gunicorn, uvicorn and docker."""
+FOREIGN_FLAGS = {"--preload", "--workers", "--stop-timeout", "--env", "--kills", "--turns", "--seed", "--only"}
+"""Of gunicorn, uvicorn, docker, and of our own fault suite and benchmarks."""
 
 IN_ENVIRONMENT = {"TURNLANE_API_KEY"}
 """Variables of verbs other than serve."""

@@ -21,21 +21,12 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 
 from turnlane.cli.assembly import RunningServer, running
 from turnlane.practice import PracticeProvider, RecordedRequest
-from turnlane.runtime.agents import openai_client
 from turnlane.runtime.app import App
 from turnlane.runtime.settings import ServeSettings
 from turnlane.telemetry.events import add_sink
 
 SERVED_WITHIN = 40.0
 """Seconds after which a served half is given up, so that a hang is a failed test."""
-
-
-@pytest.fixture(autouse=True)
-def _unchanged_openai() -> Iterator[None]:
-    """A server changes what `AsyncOpenAI` does in this process; the control of the next test must be honest."""
-    openai_client.uninstall()
-    yield
-    openai_client.uninstall()
 
 
 @pytest.fixture

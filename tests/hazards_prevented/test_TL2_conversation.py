@@ -180,9 +180,7 @@ async def test_TL204_overlapping_runs(provider, model, serve, text_of):
 
     async with serve(support) as served:
         conversation = await served.conversation()
-        answers = await asyncio.gather(
-            *(served.ask(f"message {n}", conversation=conversation) for n in range(5))
-        )
+        answers = await asyncio.gather(*(served.ask(f"message {n}", conversation=conversation) for n in range(5)))
     assert provider.peak_running == 1
     assert [roles(request) for request in provider.requests] == [
         ["user", "assistant"] * n + ["user"] for n in range(5)

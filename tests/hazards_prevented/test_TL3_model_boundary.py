@@ -114,7 +114,9 @@ async def test_TL303_unbounded_burst(provider, model, serve, text_of):
     refused = sum(request.status == 429 for request in provider.requests)
     print(f"TL303: bare {len(failed)} failed, {bare} refused; served 0 failed, {refused} refused")  # noqa: T201
     assert [text_of(answer) for answer in answers] == ["done"] * 50
-    assert refused <= 20, "5 where nothing else runs; a busy machine hears the refusals later"
+    # 5 where nothing else runs, and a busy machine hears of refusals later; bare it is more than 100. The strict
+    # bound of 10 stands in virtual time, in test_limits.py.
+    assert refused < 50
 
 
 async def test_TL304_blind_retry(provider, model, serve):

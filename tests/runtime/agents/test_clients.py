@@ -116,6 +116,7 @@ class TestOnePool:
 
     async def test_a_client_made_at_import_works_in_every_loop(self, provider):
         """TL112: also through several `asyncio.run`, as in tests and scripts."""
+        openai_client.install()
         sdk = openai.AsyncOpenAI(base_url=provider.base_url, api_key="practice")
 
         async def ask() -> None:
