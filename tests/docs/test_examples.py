@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def test_the_typescript_of_the_docs_resumes_a_stream(tmp_path: Path) -> None:
         printed = run(["node", str(program)])
     assert printed.startswith("I am the support agent of a small shop")
     assert printed.endswith("hand you over to a human.")
+
+
+@needs_node_modules
+def test_the_typescript_package_can_do_everything(tmp_path: Path) -> None:
+    with served(EXAMPLES / "support.py", tmp_path / "data") as server:
+        program = built((ROOT / "tests/typescript/surface.ts").read_text(), tmp_path / "surface")
+        printed = run(["node", str(program), server.url, "support"])
+    told = {found.pop("step"): found for found in map(json.loads, printed.splitlines())}
+    assert told["plain"] == {"status": "completed", "text": "You have not told me your name yet. What is it?"}
+    assert told["stream"] == {
+        "text": "Your name is Ann.",
+        "last": "response.completed",
+        "items": ["message"] * 4,
+        "metadata": {"from": "typescript"},
+    }
+    assert told["previous"] == {"text": "Your name is Bob."}
+    assert told["resume"] == {"status": "completed", "without_gaps": True, "same_text": True, "left": 9}
+    assert told["cancel"] == {"status": "cancelled"}
+    assert told["chat"]["same_text"]
+    assert told["chat"]["text"].startswith("Your order 1001 is shipped.")
+    assert told["unknown"] == {"param": "previous_response_id", "code": "not_found"}
+    assert told["models"] == {"models": ["support"]}
 
 
 def assert_support(printed: str) -> None:
