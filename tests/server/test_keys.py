@@ -42,6 +42,13 @@ async def test_health_needs_no_key(keyed: Any) -> None:
     assert (await keyed.http().get("/readyz")).status_code == 200
 
 
+async def test_the_hazard_pages_that_errors_lead_to_need_no_key(keyed: Any) -> None:
+    assert (await keyed.http().get("/hazards")).status_code == 200
+    assert (await keyed.http().get("/hazards/TL401")).status_code == 200
+    assert (await keyed.http().get("/hazards/none")).status_code == 404
+    assert (await keyed.http().get("/hazardsx")).status_code == 401
+
+
 async def test_a_key_sees_only_its_own(keyed: Any) -> None:
     alice, bob = keyed.openai(ALICE), keyed.openai(BOB)
     mine = await alice.responses.create(model="echo", input="x")

@@ -11,6 +11,7 @@ import pytest
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
 from turnlane.practice import PracticeProvider
+from turnlane.runtime.agents import openai_client
 from turnlane.runtime.agents.agentchat import AgentchatAdapter
 from turnlane.testing.turns import Talk
 
@@ -97,3 +98,9 @@ async def connections(adapter: AgentchatAdapter, provider: PracticeProvider) -> 
     await connections.start()
     yield connections
     await connections.stop()
+
+
+@pytest.fixture(autouse=True)
+def _as_where_it_serves() -> None:
+    """Clients are made before the adapter in some tests, and as it would find them."""
+    openai_client.install()
