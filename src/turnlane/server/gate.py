@@ -22,6 +22,9 @@ from turnlane.telemetry.events import bound, emit
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Need no key and no right Host: what a load balancer asks."""
 
+_HAZARDS: Final = "/hazards"
+"""Needs neither as well: the pages that errors lead to hold nothing of anybody's."""
+
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 
 
@@ -71,7 +74,8 @@ class Gate:
         Raises:
             Problem: 401, 403.
         """
-        if scope["path"] in OPEN_PATHS:
+        path = scope["path"]
+        if path in OPEN_PATHS or path == _HAZARDS or path.startswith(f"{_HAZARDS}/"):
             return LOCAL_CALLER
         if self._server.keys is None:
             _check_origin(scope, self._server.settings.host)
