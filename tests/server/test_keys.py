@@ -169,8 +169,14 @@ async def test_a_private_failure_is_read_by_operators_only(serve: Any, ask: Fail
 
 
 @pytest.mark.parametrize("ask", [_plain, _streamed, _retrieved, _chat, _chat_streamed])
-async def test_without_keys_everybody_is_the_operator(serve: Any, ask: Failing) -> None:
+async def test_without_keys_on_loopback_everybody_is_the_operator(serve: Any, ask: Failing) -> None:
     assert "secret" in await ask((await serve()).openai())
+
+
+@pytest.mark.parametrize("ask", [_plain, _streamed, _retrieved, _chat, _chat_streamed])
+async def test_without_keys_other_machines_are_no_operators(serve: Any, ask: Failing) -> None:
+    reachable = await serve(host="0.0.0.0")  # the setting only: the test itself listens on loopback
+    assert "secret" not in await ask(reachable.openai())
 
 
 async def test_the_same_idempotency_key_of_two_callers_is_two_turns(keyed: Any) -> None:

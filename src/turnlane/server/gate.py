@@ -14,7 +14,7 @@ from turnlane.runtime.agent import ReentrantRun
 from turnlane.runtime.engine import EngineError
 from turnlane.server.answer import JSON_TYPE, Bytes
 from turnlane.server.call import Server, header
-from turnlane.server.keys import LOCAL_CALLER, Caller, host_name, may_be_host
+from turnlane.server.keys import ANONYMOUS_CALLER, LOCAL_CALLER, Caller, host_name, is_loopback, may_be_host
 from turnlane.server.problem import Problem, bug, of_exception
 from turnlane.server.unexpected import report
 from turnlane.telemetry.events import bound, emit
@@ -78,8 +78,9 @@ class Gate:
         if path in OPEN_PATHS or path == _HAZARDS or path.startswith(f"{_HAZARDS}/"):
             return LOCAL_CALLER
         if self._server.keys is None:
-            _check_origin(scope, self._server.settings.host)
-            return LOCAL_CALLER
+            host = self._server.settings.host
+            _check_origin(scope, host)
+            return LOCAL_CALLER if is_loopback(host) else ANONYMOUS_CALLER
         caller = self._server.keys.caller(header(scope, b"authorization"))
         if caller is None:
             raise Problem(

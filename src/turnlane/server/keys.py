@@ -39,7 +39,11 @@ class Caller:
 
 
 LOCAL_CALLER: Final = Caller(owner=LOCAL_KEY, name=LOCAL_KEY, admin=True)
-"""Everybody, on a server without keys (loopback only)."""
+"""Everybody, on a server without keys that only this machine can reach: its operator."""
+
+ANONYMOUS_CALLER: Final = Caller(owner=LOCAL_KEY, name="anonymous", admin=False)
+"""Everybody, on a server without keys that other machines can reach (`--allow-anonymous`): no operator, so that
+stacks and private error texts stay in the log."""
 
 
 def owner_of(name: str) -> str:

@@ -186,7 +186,7 @@ _FAILED_NOTE: Final = """
 A plain create whose turn fails answers with an error; a stream ends with `response.failed`; a retrieved
 response has the same fields in its `error`, where `code` is one of OpenAI's and ours is `failure_code`.
 When a failure's text may hold what users must not read, `message` is its type and the request id under which
-the server's log has the text; admin keys, and everybody on a server without keys, read the text itself.
+the server's log has the text. Admin keys, and callers of a server without keys on loopback, read it themselves.
 
 """
 
