@@ -14,7 +14,7 @@ from turnlane.cli.assembly import RunningServer, complaints, new_loop, running
 from turnlane.runtime.loading import load_app
 from turnlane.runtime.settings import ServeSettings
 from turnlane.telemetry.events import emit
-from turnlane.telemetry.logs import resolve_format, start_logs
+from turnlane.telemetry.logs import start_logs
 from turnlane.telemetry.redact import remember_secrets
 from turnlane.worker.collector import spare_what_is_loaded
 
@@ -48,7 +48,8 @@ def serve(
 async def _serve(target: tuple[str, ...], settings: ServeSettings) -> int:
     stop = _stop_signal()
     async with running(lambda: load_app(target), settings, warmed_up=spare_what_is_loaded) as server:
-        if resolve_format(settings.log_format, sys.stderr) == "text":
+        # Also into a file or pipe: whoever starts a server wants to know where it is. The log goes to stderr.
+        if settings.log_format != "json":
             sys.stdout.write(greeting(server))
             sys.stdout.flush()
         await _first_of(stop, server.stopped)
