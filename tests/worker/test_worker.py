@@ -380,3 +380,17 @@ async def test_an_agent_that_a_team_can_t_make_is_logged_once(
     assert "no manager today" in turn.failure.message
     assert told.count("turn.failed") == 1
     assert not [record for record in caplog.records if record.name.startswith("autogen")]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_what_is_said_is_told_only_when_asked(tmp_path: Path, asked: bool) -> None:
+    told: list[Mapping[str, Any]] = []
+    remove = add_sink(lambda name, fields: told.append(fields))
+    try:
+        async with Served(app_of(str.upper), tmp_path, log_content=asked) as served:
+            await served.say("a private word")
+    finally:
+        remove()
+    assert ("a private word" in str([fields.get("input") for fields in told])) is asked
+    assert ("A PRIVATE WORD" in str([fields.get("output") for fields in told])) is asked
+    assert asked or "private" not in str(told).lower()

@@ -21,8 +21,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "request.failed": "a bug of ours broke an HTTP request: method, path, type, message, stack",
     "turn.accepted": "a turn is durable: turn, conversation, agent, queued",
     "turn.refused": "a turn was not accepted: reason, conversation, agent",
-    "turn.started": "an attempt began: turn, conversation, attempt, agent, waited",
-    "turn.ended": "a turn ended: turn, conversation, attempt, agent, status, seconds, tokens, model_calls",
+    "turn.started": "an attempt began: turn, conversation, attempt, agent, waited, input (when asked for)",
+    "turn.ended": "a turn ended: turn, conversation, attempt, agent, status, seconds, tokens, model_calls, "
+    "output (when asked for)",
     "turn.failed": "the first error of a turn: type, message, agent, tool, hazard, stack",
     "turn.released": "a turn was given back to the queue: turn, attempt",
     "turn.dropped": "a late result was refused, another attempt owns the turn: turn, attempt",
@@ -62,11 +63,6 @@ def bound(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _bound.reset(token)
-
-
-def bound_fields() -> Mapping[str, Any]:
-    """The fields bound here and now."""
-    return _bound.get()
 
 
 def add_sink(sink: Sink) -> Callable[[], None]:

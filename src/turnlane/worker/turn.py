@@ -73,6 +73,7 @@ class TurnAttempt:
                 "turn.started",
                 agent=self.spec.name,
                 waited=max(0.0, time.time() - turn.created_at),
+                **self._content(input=turn.input),
             )
             current_run.set(self.run)
             self.run.emit("started", attempt=turn.attempt, agent=self.spec.name)
@@ -223,7 +224,12 @@ class TurnAttempt:
             output_tokens=turn.usage.output_tokens,
             model_calls=turn.usage.model_calls,
             retries=turn.usage.retries,
+            **self._content(output=turn.output),
         )
+
+    def _content(self, **said: Any) -> dict[str, Any]:
+        """What users and models say goes to telemetry only when asked for."""
+        return said if self.run.log_content else {}
 
 
 class _Publisher:

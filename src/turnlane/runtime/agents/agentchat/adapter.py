@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 import traceback
@@ -437,10 +436,6 @@ _TOLD_OTHERWISE: Final = (
 def _quiet_the_clients() -> None:
     for message in _TOLD_OTHERWISE:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
-
-
-def framework_version() -> str:
-    return importlib.metadata.version("autogen-agentchat")
 
 
 def _is_background(item: JsonObject) -> bool:
