@@ -22,7 +22,7 @@ class Language(Protocol):
 
     name: str
     version: int
-    """Raised whenever `extract` gives something else for the same bytes: kept facts of older versions are dropped."""
+    """Raised whenever `extract` gives something else for the same bytes: facts kept by older ones are dropped."""
 
     def takes(self, path: str) -> bool:
         """Whether this language reads the file; only its name is looked at."""

@@ -10,7 +10,7 @@ kept once, in `Scope.calls`, in the order of evaluation, and named by its index 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Union
+from typing import Literal, NamedTuple
 
 
 class Span(NamedTuple):
@@ -125,23 +125,23 @@ class Other(NamedTuple):
     parts: tuple[Expression, ...] = ()
 
 
-Expression = Union[
-    Name,
-    Attribute,
-    Constant,
-    CallRef,
-    Items,
-    Subscript,
-    Starred,
-    Choice,
-    Awaited,
-    Element,
-    Entered,
-    Unpacked,
-    Function,
-    Text,
-    Other,
-]
+Expression = (
+    Name
+    | Attribute
+    | Constant
+    | CallRef
+    | Items
+    | Subscript
+    | Starred
+    | Choice
+    | Awaited
+    | Element
+    | Entered
+    | Unpacked
+    | Function
+    | Text
+    | Other
+)
 """Ask with `isinstance` what it is before comparing: as tuples, `Name("a") == Constant("a")`."""
 
 OTHER = Other()
