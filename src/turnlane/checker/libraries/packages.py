@@ -1,0 +1,230 @@
+"""Reads the source of published packages, without importing it: what each module defines and re-exports.
+
+Only the generator and the verifier need it; `turnlane check` never does.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class NotAvailable(RuntimeError):
+    """A distribution could not be downloaded. The message is one clear sentence."""
+
+
+class Module(NamedTuple):
+    """One module of a package."""
+
+    name: str
+    distribution: str
+    is_package: bool
+    definitions: dict[str, list[Definition]]
+    """Several of one name: overloads, and those of different branches."""
+    bindings: dict[str, str]
+    """Imported or assigned names, and the dotted name that each stands for."""
+    stars: list[str]
+    """Modules of `from m import *`."""
+
+
+class Packages:
+    """The modules of some distributions that are meant to be installed together."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, Module] = {}
+        self.versions: dict[str, str] = {}
+
+    def add_wheel(self, wheel: Path) -> None:
+        """Read every module of a wheel."""
+        distribution, version = wheel.name.split("-")[:2]
+        distribution = distribution.replace("_", "-")
+        self.versions[distribution] = version
+        with zipfile.ZipFile(wheel) as archive:
+            files = ((name, archive.read(name)) for name in archive.namelist())
+            self._add(distribution, files)
+
+    def add_folder(self, folder: Path, distribution: str) -> None:
+        """Read a package (or single module) as it lies installed; `folder` is the package itself."""
+        root = folder.parent
+        paths = [folder] if folder.is_file() else sorted(folder.rglob("*.py*"))
+        self._add(distribution, ((path.relative_to(root).as_posix(), path.read_bytes()) for path in paths))
+
+    def _add(self, distribution: str, files: Iterable[tuple[str, bytes]]) -> None:
+        for name, data in files:
+            if not name.endswith((".py", ".pyi")) or ".dist-info/" in name or ".data/" in name:
+                continue
+            try:
+                tree = ast.parse(data)
+            except (SyntaxError, ValueError):
+                continue  # templates and test data; a real module that did not parse shows in the verifier
+            module = _module(name, distribution, tree)
+            known = self.modules.get(module.name)
+            if known is None:
+                self.modules[module.name] = module
+                continue
+            # A stub beside a module that loads its names lazily: both count, what runs first.
+            first, second = (module, known) if name.endswith(".py") else (known, module)
+            self.modules[module.name] = first._replace(
+                definitions=second.definitions | first.definitions,
+                bindings=second.bindings | first.bindings,
+                stars=first.stars + second.stars,
+            )
+
+    def resolve(self, name: str) -> str | None:
+        """The dotted name under which `name` is defined, following re-exports; None when nothing defines it."""
+        return self._resolve(name, 0)
+
+    def _resolve(self, name: str, depth: int) -> str | None:
+        if depth > 30:
+            return None
+        module, rest = self._split(name)
+        if module is None:
+            return None
+        if not rest:
+            return name
+        head, _, tail = rest.partition(".")
+        if head in module.definitions and not tail:
+            return name
+        if head in module.bindings:
+            target = module.bindings[head] + (f".{tail}" if tail else "")
+            if target != name:
+                return self._resolve(target, depth + 1)
+        for star in module.stars:
+            found = self._resolve(f"{star}.{rest}", depth + 1)
+            if found is not None:
+                return found
+        return None
+
+    def _split(self, name: str) -> tuple[Module | None, str]:
+        """The longest module that `name` starts with, and the rest."""
+        parts = name.split(".")
+        for length in range(len(parts), 0, -1):
+            module = self.modules.get(".".join(parts[:length]))
+            if module is not None:
+                return module, ".".join(parts[length:])
+        return None, name
+
+    def definitions(self, name: str) -> list[Definition]:
+        """What stands under the (resolved) name: several for overloads."""
+        package, _, plain = name.rpartition(".")
+        module = self.modules.get(package)
+        return module.definitions.get(plain, []) if module is not None else []
+
+    def exports(self, module: Module) -> Iterator[str]:
+        """The names that `from module import name` can give, star imports included."""
+        yield from module.definitions
+        yield from module.bindings
+        for star in module.stars:
+            other = self.modules.get(star)
+            if other is not None and other is not module:
+                yield from self.exports(other)
+
+
+def download(requirements: Iterable[str], folder: Path) -> list[Path]:
+    """Download the wheels of pinned requirements into `folder`, without what they depend on.
+
+    Raises:
+        NotAvailable: pip could not find or get one.
+    """
+    wheels = []
+    for requirement in requirements:
+        target = folder / requirement.replace("==", "-")
+        # B: the interpreter that runs this may have no pip; any python3 on the path does.
+        command = [
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            str(target),
+            requirement,
+        ]
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            done = subprocess.run(["python3", "-m", *command], capture_output=True, text=True, check=False)  # noqa: S603, S607
+        found = sorted(target.glob("*.whl")) if target.exists() else []
+        if done.returncode or not found:
+            last = done.stderr.strip().splitlines()[-1:] or ["no wheel arrived"]
+            raise NotAvailable(f"pip could not download {requirement}: {last[0]}")
+        wheels += found
+    return wheels
+
+
+def _module(path: str, distribution: str, tree: ast.Module) -> Module:
+    parts = path.rpartition(".")[0].split("/")
+    is_package = parts[-1] == "__init__"
+    if is_package:
+        parts.pop()
+    module = Module(".".join(parts), distribution, is_package, {}, {}, [])
+    for statement in _statements(tree.body):
+        _read(statement, module)
+    return module
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a module, those under if, try and with included."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.If):
+            yield from _statements(statement.body + statement.orelse)
+        elif isinstance(statement, ast.Try):
+            handlers = [inner for handler in statement.handlers for inner in handler.body]
+            yield from _statements(statement.body + statement.orelse + statement.finalbody + handlers)
+        elif isinstance(statement, ast.With):
+            yield from _statements(statement.body)
+
+
+def _read(statement: ast.stmt, module: Module) -> None:
+    if isinstance(statement, Definition):
+        module.definitions.setdefault(statement.name, []).append(statement)
+    elif isinstance(statement, ast.ImportFrom):
+        _read_import_from(statement, module)
+    elif isinstance(statement, ast.Import):
+        for alias in statement.names:
+            local = alias.asname or alias.name.partition(".")[0]
+            module.bindings.setdefault(local, alias.name if alias.asname else local)
+    elif isinstance(statement, ast.Assign | ast.AnnAssign):
+        _read_assignment(statement, module)
+
+
+def _read_import_from(statement: ast.ImportFrom, module: Module) -> None:
+    source = statement.module or ""
+    if statement.level:
+        parts = module.name.split(".")
+        parts = parts[: len(parts) - statement.level + module.is_package]
+        source = ".".join([*parts, source] if source else parts)
+    for alias in statement.names:
+        if alias.name == "*":
+            module.stars.append(source)
+        else:
+            module.bindings.setdefault(alias.asname or alias.name, f"{source}.{alias.name}")
+
+
+def _read_assignment(statement: ast.Assign | ast.AnnAssign, module: Module) -> None:
+    """`Client = OpenAI`: another name for a class. Other values bind the name to nothing known."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    value = dotted(statement.value) if statement.value is not None else ""
+    for target in targets:
+        if not isinstance(target, ast.Name) or target.id in module.definitions:
+            continue
+        head, _, tail = value.partition(".")
+        known = module.bindings.get(head, f"{module.name}.{head}" if head else "")
+        meaning = f"{known}.{tail}" if tail else known
+        module.bindings.setdefault(target.id, meaning or f"{module.name}.{target.id}")
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` of a chain of attributes; empty for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (base := dotted(node.value)):
+        return f"{base}.{node.attr}"
+    return ""
