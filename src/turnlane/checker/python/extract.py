@@ -45,13 +45,34 @@ def _program(path: str, text: str, cells: tuple[Cell, ...] = ()) -> Module:
     flags = ast.PyCF_ONLY_AST
     if cells:
         flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a SyntaxWarning of the checked code is not ours to print
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a SyntaxWarning of the checked code is not ours to print
+        try:
             tree = compile(text, "<checked>", "exec", flags, dont_inherit=True)
-        return lower_module(tree, path, cells=cells)
-    except SyntaxError as error:
-        problem = (error.lineno or 0, f"line {error.lineno or 0} does not parse ({error.msg})")
-    except (ValueError, RecursionError, MemoryError) as error:
-        problem = (0, f"not checked: {type(error).__name__}")
-    return lower_module(ast.Module([], []), path, cells=cells, problems=(problem,))
+            return lower_module(tree, path, cells=cells)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return _recovered(path, text, cells, flags, error)
+
+
+def _recovered(path: str, text: str, cells: tuple[Cell, ...], flags: int, error: Exception) -> Module:
+    from turnlane.checker.python.recover import recover
+
+    line, what = _described(error)
+    try:
+        tree = recover(text, flags)
+        if tree is not None:
+            problem = (line, f"{what}: the rest of the file was checked")
+            return lower_module(tree, path, cells=cells, problems=(problem,), recovered=True)
+    except (ValueError, RecursionError, MemoryError):
+        pass  # nothing is lost: the file does not parse
+    return lower_module(ast.Module([], []), path, cells=cells, problems=((line, f"{what}: it was not checked"),))
+
+
+def _described(error: Exception) -> Problem:
+    """Where and why Python refuses the file."""
+    if isinstance(error, SyntaxError):
+        line = error.lineno or 1
+        return line, f"line {line} does not parse ({error.msg})"
+    if isinstance(error, ValueError):
+        return 0, f"it does not parse ({error})"
+    return 0, "it does not parse (it is nested too deeply)"
