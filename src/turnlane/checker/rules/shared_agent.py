@@ -1,0 +1,161 @@
+"""TL201 in Python: one agent, team or runtime for the requests of all users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from turnlane.checker.finding import Finding
+from turnlane.checker.python.explore import Site
+from turnlane.checker.python.project import AgentCall, Project, agent_calls_of, class_entry, class_name
+from turnlane.checker.python.values import Container, Holder, Instance, Ref
+from turnlane.checker.rule import Example, Rule
+
+OWNED_BY_A_CONVERSATION: Final = frozenset({"agent", "user_proxy", "team", "group_chat", "manager", "workflow"})
+"""Roles of objects that keep a conversation."""
+
+TEAM_ROLES: Final = frozenset({"team", "group_chat", "manager"})
+
+
+class SharedAgent(Rule):
+    code = "TL201"
+    language = "python"
+    detects = (
+        "An agent, team, group chat or manager that lives longer than a request (a module variable, a class attribute, "
+        "a cache, `app.state`, the closure of an app factory, a default argument) and is run, or put into a team, by "
+        "code that a request handler reaches, in this file or another. Objects kept per session or found by a key "
+        "(`agents[session_id]`) are right."
+    )
+    bad = (
+        Example(
+            """\
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+
+app = FastAPI()
+agent = AssistantAgent("support", OpenAIChatCompletionClient(model="gpt-4o-mini"))
+
+
+@app.post("/chat")
+async def chat(text: str) -> str:
+    result = await agent.run(task=text)  # here
+    return result.messages[-1].to_text()
+""",
+            title="a module variable",
+        ),
+        Example(
+            """\
+# file: agents.py
+from autogen_agentchat.agents import AssistantAgent
+
+writer = AssistantAgent("writer", None)
+critic = AssistantAgent("critic", None)
+# file: main.py
+from autogen_agentchat.teams import RoundRobinGroupChat
+from fastapi import FastAPI
+
+from agents import critic, writer
+
+app = FastAPI()
+
+
+@app.post("/chat")
+async def chat(text: str):
+    team = RoundRobinGroupChat([writer, critic], max_turns=2)  # here
+    return await team.run(task=text)
+""",
+            title="a new team of shared agents",
+        ),
+    )
+    good = (
+        Example(
+            """\
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+
+app = FastAPI()
+client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+
+
+@app.post("/chat")
+async def chat(text: str) -> str:
+    agent = AssistantAgent("support", client)
+    result = await agent.run(task=text)
+    return result.messages[-1].to_text()
+""",
+            title="an agent for each request",
+        ),
+    )
+
+    def check(self, project: Project) -> Iterator[Finding]:
+        for site in project.sites:
+            if not site.situation.serves:
+                continue
+            for call in agent_calls_of(site):
+                if call.runs:
+                    yield from self._run(project, call)
+            yield from self._made_of_shared(project, site)
+
+    def _run(self, project: Project, call: AgentCall) -> Iterator[Finding]:
+        refs = [call.receiver] if call.receiver is not None else []
+        refs += [
+            ref
+            for argument in call.site.call.arguments
+            for ref in project.evaluator.evaluate(argument, call.site.frame)
+        ]
+        for ref in refs:
+            if _is_shared_conversation(project, ref):
+                yield self._finding(project, call.site, ref, "is run by")
+                return
+
+    def _made_of_shared(self, project: Project, site: Site) -> Iterator[Finding]:
+        """A team of this request whose members are everybody's."""
+        made = [ref for ref in project.evaluator.call(site.number, site.frame) if isinstance(ref.value, Instance)]
+        if not any((entry := class_entry(ref, project.evaluator)) and entry.role in TEAM_ROLES for ref in made):
+            return
+        for argument in (*site.call.arguments, *(value for _, value in site.call.keywords)):
+            for ref in project.evaluator.evaluate(argument, site.frame):
+                members = ref.value.items if isinstance(ref.value, Container) else (ref,)
+                for member in members:
+                    if _is_shared_conversation(project, member):
+                        yield self._finding(project, site, member, "joins a new team in")
+                        return
+
+    def _finding(self, project: Project, site: Site, ref: Ref, verb: str) -> Finding:
+        holder = ref.holder
+        assert holder is not None
+        place, _ = project.touch(site, holder)
+        what = class_name(ref)
+        return Finding(
+            self.code,
+            place,
+            f"`{holder.name}` ({what}), {_kept(holder)}, {verb} every request of {project.started_by(site)}: "
+            "users read each other's text",
+            "error",
+            trace=project.trace(site),
+        )
+
+
+def _is_shared_conversation(project: Project, ref: Ref) -> bool:
+    if not ref.shared or ref.holder is None:
+        return False
+    entry = class_entry(ref, project.evaluator)
+    return entry is not None and entry.role in OWNED_BY_A_CONVERSATION
+
+
+def _kept(holder: Holder) -> str:
+    match holder.kind:
+        case "module":
+            return f"made once at {holder.path}:{holder.line}"
+        case "class":
+            return f"an attribute of the class at {holder.path}:{holder.line}"
+        case "default":
+            return f"a default argument made once at {holder.path}:{holder.line}"
+        case "closure":
+            return f"made once by the function at {holder.path}:{holder.line}"
+        case "cached":
+            return f"cached for all callers at {holder.path}:{holder.line}"
+        case _:
+            return f"kept by the application at {holder.path}:{holder.line}"
