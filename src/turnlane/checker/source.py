@@ -15,25 +15,40 @@ class Unreadable(ValueError):
     """The bytes are not text in the encoding the file declares. The message is one clear sentence."""
 
 
+def declared_encoding(data: bytes) -> str:
+    """The encoding that the first two lines of a Python file declare; UTF-8 when they do not."""
+    for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n", 2)[:2]:
+        if match := _CODING.match(line):
+            return match[1].decode("ascii", "replace")
+    return "utf-8"
+
+
+def encode(text: str, like: bytes) -> bytes:
+    """The bytes of `text` in the encoding of `like`, a file that `decode` could read, with its byte order mark.
+
+    Raises:
+        UnicodeEncodeError: the encoding lacks a character.
+    """
+    mark = codecs.BOM_UTF8 if like.startswith(codecs.BOM_UTF8) else b""
+    return mark + text.encode(declared_encoding(like))
+
+
 def decode(data: bytes) -> str:
     """The text of `data`: UTF-8, with or without a byte order mark, or the encoding that a Python file declares.
 
     Raises:
         Unreadable: it is neither.
     """
-    if data.startswith(codecs.BOM_UTF8):
-        data = data[len(codecs.BOM_UTF8) :]
-    encoding = "utf-8"
-    for line in data.split(b"\n", 2)[:2]:
-        if match := _CODING.match(line):
-            encoding = match[1].decode("ascii", "replace")
-            break
+    encoding = declared_encoding(data)
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode(encoding)
     except LookupError:
         raise Unreadable(f"it declares the encoding {encoding!r}, which Python does not know") from None
     except UnicodeDecodeError as error:
         raise Unreadable(f"it is not {encoding}: byte {error.start} can't be decoded") from None
+    except UnicodeError:  # of codecs that are no encoding of a text, such as `undefined`
+        raise Unreadable(f"it is not {encoding}") from None
 
 
 class Source:
