@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # the constant of `typing`, without the 8 ms of importing it; mypy knows the name
 if TYPE_CHECKING:
+    from typing import Any
+
     from turnlane.runtime.agent import ToolError
     from turnlane.runtime.app import AgentSettings, App
 

@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
+
+from turnlane.checker.finding import Severity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """One run's choices."""
 
     select: tuple[str, ...] = ("TL",)
     """Codes and prefixes of codes that are reported."""
     ignore: tuple[str, ...] = ()
+    """Codes and prefixes that are not; the longer of two prefixes wins, `ignore` when they are equal."""
+    asked_for: tuple[str, ...] = ()
+    """What the user selected himself, as he wrote it. A full code here is wanted whatever else speaks against."""
+    per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Pattern of a path, and the codes and prefixes that are not reported in files it matches."""
+    exclude: tuple[str, ...] | None = None
+    """Patterns of what is not walked into; None: those of `discovery.EXCLUDED`."""
+    extend_exclude: tuple[str, ...] = ()
+    respect_gitignore: bool = True
+    severity: Severity = "information"
+    """The least severe finding that is reported."""
+    output_format: str = "full"
+    baseline: str = ""
+    """Path of the file of known findings; empty: none."""
     agent_classes: tuple[str, ...] = ()
     """TypeScript: further class and function names that make an agent, beside those of the known packages."""
     agent_packages: tuple[str, ...] = ()
     """TypeScript: further npm packages whose objects are agents."""
+    ruff: Callable[[str, str], bool] | None = None
+    """Whether ruff, as configured for the file (second), reports a code of its own (first); None: it is not used."""
+
+    def reports(self, code: str) -> bool:
+        """Whether `code` is selected: the longest prefix decides."""
+        chosen = _longest(code, self.select)
+        return chosen > 0 and chosen > _longest(code, self.ignore)
+
+    def ruff_reports(self, ruff_code: str, code: str, path: str) -> bool:
+        """Whether a finding is left to ruff: it selects `ruff_code` for the file `path`.
+
+        False when the user asks for our `code` by its full name.
+        """
+        if code in self.asked_for or self.ruff is None:
+            return False
+        return self.ruff(ruff_code, path)
+
+
+def _longest(code: str, prefixes: tuple[str, ...]) -> int:
+    return max((len(prefix) for prefix in prefixes if code.startswith(prefix)), default=0)

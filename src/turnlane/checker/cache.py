@@ -1,0 +1,124 @@
+"""Where results are kept between runs, and the facts of files by their content.
+
+The folder is the user's own (`~/.cache/turnlane`), never one inside of the checked tree: a cloned repository
+could bring a cache along, and loading it would load what a stranger made. For the same reason a file of ours is
+read only if it belongs to this user, and facts are loaded by an unpickler that knows nothing but tuples of ours.
+Whatever goes wrong with a cache, the check goes on without it.
+"""
+
+from __future__ import annotations
+
+import io
+import marshal
+import os
+import pickle
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from turnlane.checker import warm
+from turnlane.checker.discovery import Stamp
+
+FORMAT: Final = 1
+"""Raised when the layout of the file changes."""
+
+
+class Kept(NamedTuple):
+    """The facts of one file."""
+
+    stamp: Stamp | None
+    """Of the file when it was read; None when it was too young to trust its times."""
+    digest: bytes
+    """Of its content."""
+    marked: bool
+    """Whether it has a comment that may silence findings."""
+    blob: bytes
+    """The facts, pickled."""
+
+
+class FactsStore:
+    """The facts of the files of one project, by language and path."""
+
+    def __init__(self, file: str | None, program: str) -> None:
+        """Args:
+        file: where they are kept; None: only in memory, for this process.
+        program: what made the facts; others' are dropped.
+        """
+        self._file = file
+        self._program = program
+        self._table: dict[str, tuple[Any, ...]] = self._load()
+        self._alive: dict[str, tuple[bytes, Any]] = {}
+        self._used: set[str] = set()
+        self._changed = False
+
+    def get(self, key: str, stamp: Stamp | None, digest: Callable[[], bytes]) -> Kept | None:
+        """What is kept of a file, if it is still the same: by its stamp, else by its content."""
+        row = self._table.get(key)
+        if row is None:
+            return None
+        kept = Kept(*row)
+        if stamp is None or kept.stamp != stamp:
+            if kept.digest != digest():
+                return None
+            self.put(key, kept._replace(stamp=stamp))
+        self._used.add(key)
+        return kept
+
+    def put(self, key: str, kept: Kept) -> None:
+        """Keep the facts of a file."""
+        self._table[key] = tuple(kept)
+        self._used.add(key)
+        self._changed = True
+
+    def facts(self, key: str, kept: Kept, load: Callable[[bytes], Any]) -> Any:
+        """The facts themselves; in a process that lives on, each version of a file is loaded once."""
+        alive = self._alive.get(key)
+        if alive is None or alive[0] != kept.digest:
+            alive = self._alive[key] = (kept.digest, load(kept.blob))
+        return alive[1]
+
+    def save(self, complete: bool) -> None:
+        """Write the file, if anything changed.
+
+        Args:
+            complete: the whole project was checked, so files that were not met are gone.
+        """
+        gone = self._table.keys() - self._used if complete else set()
+        if self._file is None or not (self._changed or gone):
+            return
+        for key in gone:
+            del self._table[key]
+        warm.write(self._file, marshal.dumps((FORMAT, self._program, self._table)))
+        self._changed = False
+
+    def _load(self) -> dict[str, tuple[Any, ...]]:
+        if self._file is None:
+            return {}
+        found = warm.read(self._file)
+        if isinstance(found, tuple) and found[:2] == (FORMAT, self._program) and isinstance(found[2], dict):
+            return found[2]
+        return {}
+
+
+class _Facts(pickle.Unpickler):
+    """Makes nothing but the tuples of this package."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("turnlane.checker."):
+            found = super().find_class(module, name)
+            if isinstance(found, type) and issubclass(found, tuple):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no fact")
+
+
+def dumps(facts: Any) -> bytes:
+    """Facts as bytes."""
+    return pickle.dumps(facts, pickle.HIGHEST_PROTOCOL)
+
+
+def loads(blob: bytes) -> Any:
+    """Facts from bytes.
+
+    Raises:
+        pickle.UnpicklingError: they name something that is not a tuple of the checker.
+    """
+    return _Facts(io.BytesIO(blob)).load()

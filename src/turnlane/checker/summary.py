@@ -1,0 +1,67 @@
+"""The lines around the findings: how many, which codes, what was not seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from turnlane.checker.finding import SEVERITIES, Note
+from turnlane.checker.reports import Report
+
+
+def summary(report: Report) -> str:
+    """`Found 3 errors, 2 warnings. [*] 1 fixable with --fix.`"""
+    if not report.findings:
+        return "No hazards found.\n" if report.files else "No files to check.\n"
+    counted = Counter(finding.severity for finding in report.findings)
+    parts = [_counted(counted[severity], severity) for severity in SEVERITIES if counted[severity]]
+    fixes = Counter(finding.fix.safe for finding in report.findings if finding.fix is not None)
+    hints = []
+    if fixes[True]:
+        hints.append(f"[*] {fixes[True]} fixable with --fix")
+    if fixes[False]:
+        hints.append(f"{fixes[False]} more with --fix --unsafe-fixes" if hints else _unsafe(fixes[False]))
+    return f"Found {', '.join(parts)}." + (f" {', '.join(hints)}." if hints else "") + "\n"
+
+
+def _unsafe(count: int) -> str:
+    return f"{count} fixable with --fix --unsafe-fixes"
+
+
+def _counted(count: int, severity: str) -> str:
+    if severity == "information":
+        return f"{count} information"
+    return f"{count} {severity}{'' if count == 1 else 's'}"
+
+
+def statistics(report: Report, output_format: str = "full") -> str:
+    """How often each code was found, the most frequent first."""
+    from turnlane import hazards
+
+    counted = Counter(finding.code for finding in report.findings)
+    fixable = {finding.code for finding in report.findings if finding.fix is not None and finding.fix.safe}
+    rows = sorted(counted.items(), key=lambda row: (-row[1], row[0]))
+    if output_format == "json":
+        import json
+
+        table = [
+            {"code": code, "name": hazards.get(code).name, "count": count, "fixable": code in fixable}
+            for code, count in rows
+        ]
+        return json.dumps(table, indent=2) + "\n"
+    width = len(str(rows[0][1])) if rows else 0
+    return "".join(
+        f"{count:>{width}}  {code} {'[*]' if code in fixable else '[ ]'} {hazards.get(code).name}\n"
+        for code, count in rows
+    )
+
+
+def notes_text(notes: Iterable[Note]) -> str:
+    """What was not seen, a line each."""
+    return "".join(f"note: {_place(note)}{note.text}\n" for note in notes)
+
+
+def _place(note: Note) -> str:
+    if not note.path:
+        return ""
+    return f"{note.path}:{note.line}: " if note.line else f"{note.path}: "
