@@ -1,8 +1,8 @@
-"""What known functions do to loops, threads and processes: who starts a loop, who blocks it, who leaves the thread.
+"""What known functions do to loops, threads and processes: who starts a loop, blocks it, leaves its thread.
 
 Symbols are dotted names as user code would import them; methods stand under the class that they belong to
-(`asyncio.AbstractEventLoop.run_until_complete`). `MADE_BY` says which class a call gives, so that a receiver can be
-followed to it; `by_method` serves receivers of unknown type where the method's name alone leaves no doubt.
+(`asyncio.AbstractEventLoop.run_until_complete`). `made_by` says which class a call gives, so that a receiver can
+be followed to it; `by_method` serves receivers of unknown type where the method's name alone leaves no doubt.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EffectKind = Literal[
     "spawns task",  # starts a coroutine that nobody waits for unless its task is kept (TL501)
     "spawns kept task",  # as above, but an owner waits for it
     "calls on loop",  # a plain function that the loop's thread will call
-    "submits to loop",  # from another thread into a running loop; `.result()` on the loop's own thread hangs (TL110)
+    "submits to loop",  # into a loop that runs in another thread; `.result()` on the loop's own hangs (TL110)
     "to sync",  # makes a plain function of an async one, or calls it so: drives a loop of its own
     "to thread",  # runs its argument in a thread without a loop; is awaited
     "starts thread",  # the same, without being awaited

@@ -20,8 +20,8 @@ Kind = Literal["sync", "async", "stream", "property"]
 
 Role = Literal[
     "agent",  # keeps a conversation: one object belongs to one conversation and one turn at a time (TL201, TL204)
-    "user_proxy",  # an agent that asks a human, on stdin unless told otherwise: blocks or fails in a server (TL504)
-    "team",  # keeps its members' conversations and refuses a second run; as an agent, and reset() does not repair it
+    "user_proxy",  # an agent that asks a human, on stdin unless told otherwise: hangs a server (TL504)
+    "team",  # keeps its members' conversations, refuses a second run at once; reset() does not repair it
     "group_chat",  # classic: the messages and speakers of one conversation; as an agent, but not run itself
     "manager",  # classic: the agent that runs a group_chat
     "workflow",  # agent_framework: keeps executor state between runs and refuses a second run at once
@@ -35,7 +35,7 @@ Role = Literal[
     "memory",  # what agents remember: one per conversation or user, unless it is shared knowledge (TL203)
     "termination",  # counts one run: never in two teams (TL203)
     "cancellation_token",  # one per turn: a cancelled token stays cancelled
-    "client",  # a model client: one per process and loop, made after the fork, closed at the end (TL112, TL301, TL302)
+    "client",  # a model client: one per process and loop, made after the fork (TL112, TL301, TL302)
     "openai_client",  # the provider's SDK client: as a client
     "openai_resource",  # what `client.chat.completions` is: its `create` asks the model
     "http_client",  # a connection pool: one per process and loop (TL112, TL301, TL302)

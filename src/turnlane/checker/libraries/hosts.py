@@ -1,82 +1,51 @@
-"""Where functions are registered with a framework, and in what context the framework then calls them.
-
-Each row was looked up in the framework's source: whether a plain `def` runs on the event loop's thread, in a thread
-pool or in a thread or process of its own decides what an `asyncio.run` or a shared agent in it does.
-"""
+"""Where functions are registered with a host, and in what context it calls them: the tables, by symbol."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Literal, NamedTuple
 
-How = Literal[
-    "decorator",  # `@symbol` or `@symbol(...)`
-    "argument",  # the function is handed to `symbol(...)`
-    "subclass",  # a method of a class that inherits from `symbol`
-    "name",  # a module-level function that a platform finds by its name
-    "module",  # the module's own statements, when it imports `symbol`
-    "class decorator",  # the methods of a class that `@symbol` decorates
+from turnlane.checker.libraries import frameworks
+from turnlane.checker.libraries.host_tables import ALIASES, REGISTRATIONS
+from turnlane.checker.libraries.registration import Async, Context, HostKind, How, Registration, Thread
+
+__all__ = [
+    "Async",
+    "Context",
+    "HostKind",
+    "How",
+    "Registration",
+    "Thread",
+    "by_base",
+    "by_symbol",
+    "module_rows",
+    "name_rows",
+    "route_by_shape",
+    "subclass_rows",
 ]
 
-HostKind = Literal[
-    "request",  # once for each request of a user
-    "session",  # once for each user's session or page
-    "callback",  # on an event of a user's session, or of a program
-    "task",  # a queue's or scheduler's job
-    "startup",  # once, before or after everything else
-    "tool",  # when a model asks for it, inside a run
-    "thread",
-    "script",  # the command line: one user, once
-    "test",
-]
-
-Thread = Literal[
-    "loop",  # on the thread of a running loop: asyncio.run fails, blocking stops everybody
-    "threadpool",  # in a worker thread of a process whose loop runs elsewhere: no loop in this thread
-    "own",  # no loop runs in the process, or none that matters
-]
-
-Async = Literal[
-    "loop",  # on the framework's running loop
-    "own loop",  # on a loop made for this call, closed after it: objects kept between calls meet another loop
-    "never",  # the framework does not await it: the coroutine is dropped
-]
-
-
-class Context(NamedTuple):
-    """Where and for whom a registered function runs."""
-
-    host: str
-    """The framework, as its users write it."""
-    kind: HostKind
-    sync: Thread
-    """Where a plain `def` runs."""
-    users: Literal["many", "one"] = "many"
-    """Whether calls for different users meet in one process."""
-    asynchronous: Async = "loop"
-    """Where an `async def` runs."""
-
-
-class Registration(NamedTuple):
-    """One way to hand a function to a framework."""
-
-    symbol: str
-    """Dotted, as user code imports it; a method stands under its class (`fastapi.FastAPI.get`)."""
-    how: How
-    where: tuple[int | str, ...]
-    """argument: positions (without self) and keywords of the function, which may stand in a list or dict there;
-    subclass, class decorator: method names; name: function names; each may end in `*`."""
-    context: Context
+_SYMBOLS = ("decorator", "argument", "class decorator")
+_ROUTES = frozenset(
+    ("get", "post", "put", "delete", "patch", "head", "options", "route", "websocket", "api_route")
+)
+_UNKNOWN_WEB = Context("a web framework", "request", "threadpool")
 
 
 def by_symbol(qualified: str) -> tuple[Registration, ...]:
-    """The rows for a decorator or a called function; `gradio.Button.click` finds the row `gradio.*.click`."""
-    rows = _by_symbol().get(qualified)
-    if rows is not None:
-        return rows
-    top, _, rest = qualified.partition(".")
-    return _by_symbol().get(f"{top}.*.{rest.rpartition('.')[2]}", ()) if "." in rest else ()
+    """The rows for a function that is called or decorates, by any name that user code imports it by.
+
+    `gradio.Button.click` finds the row `gradio.*.click`; methods of agent classes are found through their bases,
+    so `autogen.AssistantAgent.register_for_llm` finds the row of `autogen.ConversableAgent`.
+    """
+    return _find(_canonical(qualified), _by_symbol())
+
+
+def by_base(qualified: str) -> tuple[Registration, ...]:
+    """The rows for a class that inherits directly from `qualified`: which of its methods the host calls."""
+    found = _find(_canonical(qualified), _by_base())
+    return found or tuple(
+        row for row in subclass_rows() if row.symbol[0] == "*" and qualified.endswith(row.symbol[1:])
+    )
 
 
 @cache
@@ -87,7 +56,7 @@ def subclass_rows() -> tuple[Registration, ...]:
 
 @cache
 def name_rows() -> tuple[Registration, ...]:
-    """The rows for functions that a platform finds by name; `symbol` names what the module must import, if anything."""
+    """The rows for functions that a platform finds by itself; `symbol` is what the module has to import, or `*`."""
     return tuple(row for row in REGISTRATIONS if row.how == "name")
 
 
@@ -97,26 +66,73 @@ def module_rows() -> tuple[Registration, ...]:
     return tuple(row for row in REGISTRATIONS if row.how == "module")
 
 
-ROUTE_DECORATORS = frozenset(
-    {"get", "post", "put", "delete", "patch", "head", "options", "route", "websocket", "api_route"}
-)
-UNKNOWN_WEB = Context("a web framework", "request", "threadpool")
-
-
 def route_by_shape(method: str, first_argument: object) -> Context | None:
-    """The context of `@anything.get("/path")` when nobody knows what `anything` is; None when it isn't that shape."""
-    if method in ROUTE_DECORATORS and isinstance(first_argument, str) and first_argument.startswith("/"):
-        return UNKNOWN_WEB
+    """The context of `@anything.get("/path")` when `anything` is unknown; None when it has another shape."""
+    if method in _ROUTES and isinstance(first_argument, str) and first_argument.startswith("/"):
+        return _UNKNOWN_WEB
     return None
+
+
+def _find(symbol: str, index: Mapping[str, tuple[Registration, ...]]) -> tuple[Registration, ...]:
+    found = index.get(symbol)
+    if found is not None:
+        return found
+    if frameworks.is_framework_module(symbol):
+        return _find_framework(symbol)
+    top, _, rest = symbol.partition(".")
+    return index.get(f"{top}.*.{rest.rpartition('.')[2]}", ()) if "." in rest else ()
+
+
+def _find_framework(symbol: str) -> tuple[Registration, ...]:
+    """The rows for a class of a framework, or for a method of one, through the names it is defined under."""
+    index = _by_definition()
+    entry = frameworks.lookup(symbol)
+    method = ""
+    if entry is None:
+        owner, _, method = symbol.rpartition(".")
+        entry = frameworks.lookup(owner)
+    if not isinstance(entry, frameworks.ClassEntry):
+        return index.get(entry.name, ()) if entry is not None and not method else ()
+    names = (base.name for base in entry.lineage())
+    return next((index[key] for name in names if (key := f"{name}.{method}" if method else name) in index), ())
+
+
+def _canonical(symbol: str) -> str:
+    """The name that the tables use: the class or function part of `symbol` may be an alias."""
+    if symbol in ALIASES:
+        return ALIASES[symbol]
+    owner, dot, method = symbol.rpartition(".")
+    return f"{ALIASES.get(owner, owner)}{dot}{method}"
+
+
+def _index(rows: Iterable[Registration]) -> dict[str, tuple[Registration, ...]]:
+    found: dict[str, tuple[Registration, ...]] = {}
+    for row in rows:
+        found[row.symbol] = (*found.get(row.symbol, ()), row)
+    return found
 
 
 @cache
 def _by_symbol() -> Mapping[str, tuple[Registration, ...]]:
-    found: dict[str, tuple[Registration, ...]] = {}
-    for row in REGISTRATIONS:
-        if row.how not in ("subclass", "name", "module"):
-            found[row.symbol] = (*found.get(row.symbol, ()), row)
+    return _index(row for row in REGISTRATIONS if row.how in _SYMBOLS)
+
+
+@cache
+def _by_base() -> Mapping[str, tuple[Registration, ...]]:
+    return _index(subclass_rows())
+
+
+@cache
+def _by_definition() -> Mapping[str, tuple[Registration, ...]]:
+    """The rows of agent frameworks, by the name that each class or function is defined under."""
+    found = {}
+    for symbol, rows in _by_symbol().items():
+        if not frameworks.is_framework_module(symbol):
+            continue
+        entry = frameworks.lookup(symbol)
+        owner, _, method = symbol.rpartition(".")
+        if entry is not None:
+            found[entry.name] = rows
+        elif (entry := frameworks.lookup(owner)) is not None:
+            found[f"{entry.name}.{method}"] = rows
     return found
-
-
-from turnlane.checker.libraries.host_rows import REGISTRATIONS  # noqa: E402  the rows need the types above

@@ -246,7 +246,7 @@ def _parameters(function: Function, *, bound: bool = True) -> list[str]:
 
 
 def _kind(function: Function, decorators: set[str]) -> str:
-    """The letter of `Kind`: what a caller gets, from the definition and, where that says nothing, its annotation."""
+    """The letter of `Kind`: what a caller gets, by the definition or, where that says nothing, its annotation."""
     if decorators & {"property", "cached_property", "setter"}:
         return "p"
     if "asynccontextmanager" in decorators or "contextmanager" in decorators:
