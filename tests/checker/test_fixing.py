@@ -27,8 +27,8 @@ def apply_one(path: str, text: str, *edits: Edit) -> fixing.Fixed:
 
 def test_edits_are_counted_in_bytes_and_keep_line_ends() -> None:
     text = "# ü\r\nx = 'ü'; run()\r\n"
-    fixed = apply_one("a.py", text, edit("a.py", 2, 10, 10, "await_ "), edit("a.py", 1, 0, 0, "import a\n"))
-    assert fixed.texts == {"a.py": "import a\r\n# ü\r\nx = 'ü'; await_ run()\r\n"}
+    fixed = apply_one("a.py", text, edit("a.py", 2, 10, 10, "await_."), edit("a.py", 1, 0, 0, "import a\n"))
+    assert fixed.texts == {"a.py": "import a\r\n# ü\r\nx = 'ü'; await_.run()\r\n"}
     assert len(fixed.fixed) == 1
     assert fixed.skipped == ()
 

@@ -1,0 +1,40 @@
+"""Builders of fixes for Python: each makes a `Fix` from a program and a place, or None where it is not sure.
+
+A rule parses the file with `parse(source, cells)` and gives spans as the facts have them::
+
+    code = edits.parse(project.sources[path], module.cells)
+    fix = code and edits.insert_await(code, call.span)
+"""
+
+from turnlane.checker.edits.awaits import (
+    async_sleep,
+    async_twin,
+    insert_await,
+    keep_task,
+    make_async,
+    unwrap_runner,
+)
+from turnlane.checker.edits.code import Change, Code, parse
+from turnlane.checker.edits.imports import add_import, bind_module
+from turnlane.checker.edits.inspection import coroutine_test
+from turnlane.checker.edits.loops import legacy_loop, remove_nest_asyncio
+from turnlane.checker.edits.modules import factory_for_module_object, main_guard
+
+__all__ = [
+    "Change",
+    "Code",
+    "add_import",
+    "async_sleep",
+    "async_twin",
+    "bind_module",
+    "coroutine_test",
+    "factory_for_module_object",
+    "insert_await",
+    "keep_task",
+    "legacy_loop",
+    "main_guard",
+    "make_async",
+    "parse",
+    "remove_nest_asyncio",
+    "unwrap_runner",
+]
