@@ -117,9 +117,7 @@ class Values:
                     table.setdefault((scope.number, entry.target.id), []).append(binding)
         for binding in later:
             assert isinstance(binding.assignment.target, Name)
-            table.setdefault((self._declaring(path, table, binding), binding.assignment.target.id), []).append(
-                binding
-            )
+            table.setdefault(self._declaring(path, table, binding), []).append(binding)
         return table
 
     def _declaring(

@@ -1,0 +1,1 @@
+"""Rules of TypeScript and JavaScript, one file each."""

@@ -1,0 +1,93 @@
+"""The `Language` of TypeScript and JavaScript. Light to import: the parser comes with the first file."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from turnlane.checker.finding import Finding, Note
+
+if TYPE_CHECKING:
+    from turnlane.checker.language import Sources
+    from turnlane.checker.rule import Rule
+    from turnlane.checker.settings import Settings
+
+_SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
+_CONFIG: Final = re.compile(r"(^|/)(tsconfig[^/]*|jsconfig)\.json$")
+_TEST: Final = re.compile(
+    r"(\.|_)(test|spec|stories|bench)\.[cm]?[jt]sx?$|(^|/)(__tests__|__mocks__|node_modules)/"
+)
+
+
+class TypeScript:
+    """Reads `.ts .tsx .mts .cts .js .jsx .mjs .cjs` and `tsconfig.json`."""
+
+    name: Final = "typescript"
+    version: Final = 1
+
+    def takes(self, path: str) -> bool:
+        """Whether this language reads the file."""
+        return path.endswith(_SUFFIXES) or _CONFIG.search(path) is not None
+
+    def extract(self, path: str, data: bytes, /) -> Any:
+        """Facts of one file: a `Module`, of a tsconfig a `Config`."""
+        if path.endswith(".json"):
+            from turnlane.checker.typescript.specifiers import read_config
+
+            return read_config(data)
+        from turnlane.checker.typescript.extract import extract
+
+        return extract(path, data)
+
+    def check(
+        self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings
+    ) -> Iterable[Finding | Note]:
+        """Link the files and ask the rules."""
+        from turnlane.checker.typescript.facts import Config, Module
+        from turnlane.checker.typescript.project import Project
+
+        modules = {path: found for path, found in facts.items() if isinstance(found, Module) and found.scopes}
+        configs = {path: found for path, found in facts.items() if isinstance(found, Config)}
+        yield from _notes(facts)
+        checked = {path: found for path, found in modules.items() if _TEST.search(path) is None}
+        project = Project(checked, configs, settings, _Packages(sources))
+        for rule in rules:
+            yield from rule.check(project)
+
+
+class _Packages(Mapping[str, Mapping[str, Any]]):
+    """The `package.json` of each folder, read when it is asked for; empty when there is none to read."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._read: dict[str, Mapping[str, Any]] = {}
+
+    def __getitem__(self, folder: str) -> Mapping[str, Any]:
+        if folder not in self._read:
+            self._read[folder] = self._load(posixpath.join(folder, "package.json"))
+        return self._read[folder]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def _load(self, path: str) -> Mapping[str, Any]:
+        try:
+            content = json.loads(self._sources[path].text)
+        except (KeyError, OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def _notes(facts: Mapping[str, Any]) -> Iterator[Note]:
+    for path, found in facts.items():
+        for line, text in getattr(found, "problems", ()):
+            yield Note(path, line, text)
+
+
+TYPESCRIPT: Final = TypeScript()
