@@ -209,9 +209,8 @@ class Code:
 
     def fix(self, title: str, changes: Sequence[Change], *, safe: bool) -> Fix:
         """The fix that makes these changes."""
-        return Fix(
-            title, tuple(self.edit(change) for change in sorted(changes, key=lambda c: (c.start, c.end))), safe
-        )
+        kept = [change for change in changes if change.text or change.start < change.end]
+        return Fix(title, tuple(map(self.edit, sorted(kept, key=lambda change: change[:2]))), safe)
 
     def edit(self, change: Change) -> Edit:
         start, end = self.source.position(change.start), self.source.position(change.end)

@@ -28,7 +28,7 @@ def delete(code: Code, statements: Collection[ast.stmt], *, keep_comments: bool)
 
 def _with_emptied_tries(code: Code, doomed: set[ast.stmt]) -> set[ast.stmt]:
     """With each `try` whose body is deleted, and which leaves nothing to do: its handlers can't be reached."""
-    for node in ast.walk(code.tree):
+    for node in reversed(list(ast.walk(code.tree))):  # the innermost first
         if isinstance(node, ast.Try) and all(
             each in doomed for each in (*node.body, *node.orelse, *node.finalbody)
         ):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterator, Sequence
 
-from turnlane.checker.edits.code import Change, Code, Function, span_of
+from turnlane.checker.edits.code import Change, Code, Function
 from turnlane.checker.finding import Fix, Place
 from turnlane.checker.python.facts import Span
-
-Handler = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def factory_for_module_object(
@@ -17,9 +15,9 @@ def factory_for_module_object(
 ) -> Fix | None:
     """`name = Agent(...)` of the module becomes `make_name()`, which each handler calls as its first statement.
 
-    `handlers` are the spans of functions, or lines within them, outermost function first found. None when `name`
-    is used anywhere else, is assigned twice, or is made from one of `stateful`, other objects that must not be
-    shared either. Unsafe: what the object remembered between calls is gone.
+    `handlers` are the spans of functions, with or without their decorators. None when `name` is used anywhere
+    else, is assigned twice, or is made from one of `stateful`, other objects that must not be shared either.
+    Unsafe: what the object remembered between calls is gone.
     """
     made = [node for node in code.tree.body if _assigned(node) == name]
     functions = [_function_at(code, span) for span in handlers]
@@ -35,7 +33,7 @@ def factory_for_module_object(
             return None
         line = f"{name} = make_{name.lower()}()\n{code.before(first)}"
         changes.append(Change(code.start(first), code.start(first), line))
-    return changes and code.fix(f"Make a fresh `{name}` in each call", changes, safe=False)
+    return None if changes is None else code.fix(f"Make a fresh `{name}` in each call", changes, safe=False)
 
 
 def _assigned(node: ast.stmt) -> str:
@@ -48,14 +46,12 @@ def _assigned(node: ast.stmt) -> str:
     return target.id if isinstance(target, ast.Name) else ""
 
 
-def _function_at(code: Code, span: Span | Place) -> Handler | None:
-    """The outermost function whose lines hold those of `span`."""
+def _function_at(code: Code, span: Span | Place) -> Function | None:
     at = Span(*span[1:]) if isinstance(span, Place) else span
     for node in ast.walk(code.tree):
         if isinstance(node, Function):
-            own = span_of(node)
-            first = min([own.line, *(decorator.lineno for decorator in node.decorator_list)])
-            if first <= at.line and at.end_line <= own.end_line:
+            starts = [node.lineno, *(decorator.lineno for decorator in node.decorator_list)]
+            if at.line in starts and (at.end_line, at.end_column) == (node.end_lineno, node.end_col_offset):
                 return node
     return None
 
@@ -106,9 +102,22 @@ def _factory(code: Code, node: ast.stmt, factory: str, stateful: Collection[str]
     if "#" in head or "(" in head.rpartition("=")[2] or "\\" in head:
         return None
     returns = f" -> {code.text(node.annotation)}" if isinstance(node, ast.AnnAssign) else ""
-    opening = f"def {factory}(){returns}:\n{code.indent}return "
-    changes = [Change(code.start(node), code.start(value), opening)]
+    above, below = _blank_lines(code, node)
+    opening = f"{above}def {factory}(){returns}:\n{code.indent}return "
+    end = code.end(node) + len(code.after(node))
+    changes = [Change(code.start(node), code.start(value), opening), Change(end, end, below)]
     return changes + list(_indented(code, node.lineno + 1, node.end_lineno or node.lineno))
+
+
+def _blank_lines(code: Code, node: ast.stmt) -> tuple[str, str]:
+    """What has to be added around a statement that becomes a function, as formatters want it."""
+    last = node.end_lineno or node.lineno
+    cell = code.cell(node.lineno)
+    first_line, end_line = (cell.first_line, cell.first_line + cell.lines) if cell else (1, len(code.source.lines))
+    above, below = code.source.line(node.lineno - 1).strip(), code.source.line(last + 1).strip()
+    starts = node.lineno == first_line or not above or above.startswith("#")
+    ends = last + 1 >= end_line or not below
+    return "" if starts else "\n\n", "" if ends else "\n\n"
 
 
 def _semicolon(code: Code, node: ast.stmt) -> bool:
@@ -123,7 +132,7 @@ def _indented(code: Code, first: int, last: int) -> Iterator[Change]:
             yield Change(code.line_start(line), code.line_start(line), code.indent)
 
 
-def _first_statement(code: Code, function: Handler) -> ast.stmt | None:
+def _first_statement(code: Code, function: Function) -> ast.stmt | None:
     """The first statement below the docstring, when it begins a line of its own."""
     body = function.body
     first = body[0]
@@ -153,7 +162,7 @@ def main_guard(code: Code, span: Span | Place, *, safe: bool = False) -> Fix | N
         or not all(isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign) for node in moved)
     ):
         return None
-    if code.before(moved[0]) or moved[0].lineno == getattr(body[index - 1] if index else None, "end_lineno", 0):
+    if code.before(moved[0]):
         return None
     bound = {
         each.id for node in moved for each in ast.walk(node) if isinstance(each, ast.Name) and _is_stored(each)
