@@ -19,6 +19,7 @@ GENERATORS = {
     "turnlane.hazards": "docs/hazards",
     "turnlane.server.reference": "docs/reference/http.md",
     "turnlane.cli.reference": "docs/reference",
+    "turnlane.checker.reference": "docs/reference/rules.md",
 }
 """Module, and what it writes: a page, or a folder of pages."""
 

@@ -10,6 +10,7 @@ import pytest
 from turnlane import hazards
 
 CODES = (
+    "TL001",
     *(f"TL{number}" for number in range(101, 114)),
     *(f"TL{number}" for number in range(201, 209)),
     *(f"TL{number}" for number in range(301, 308)),

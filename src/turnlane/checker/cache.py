@@ -76,17 +76,13 @@ class FactsStore:
             alive = self._alive[key] = (kept.digest, load(kept.blob))
         return alive[1]
 
-    def save(self, complete: bool) -> None:
-        """Write the file, if anything changed.
-
-        Args:
-            complete: the whole project was checked, so files that were not met are gone.
-        """
-        gone = self._table.keys() - self._used if complete else set()
-        if self._file is None or not (self._changed or gone):
+    def save(self) -> None:
+        """Write the file, if anything changed; without the files that are gone."""
+        if self._file is None or not self._changed:
             return
-        for key in gone:
-            del self._table[key]
+        for key in self._table.keys() - self._used:
+            if not os.path.exists(key.partition("\0")[2]):
+                del self._table[key]
         warm.write(self._file, marshal.dumps((FORMAT, self._program, self._table)))
         self._changed = False
 

@@ -6,53 +6,97 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TextIO
 
 from turnlane import __version__
 from turnlane.checker import warm
 from turnlane.checker.cache import FactsStore
-from turnlane.checker.configuration import Configuration, configure
-from turnlane.checker.discovery import Discovery, discover, shown, stamp
-from turnlane.checker.finding import Finding
+from turnlane.checker.configuration import configure
+from turnlane.checker.discovery import Discovery, discover, only, stamp
 from turnlane.checker.options import parse, parser
 from turnlane.checker.refusal import CannotRun
 from turnlane.checker.reports import Report, render
 from turnlane.checker.run import Outcome, check
-from turnlane.checker.summary import notes_text, statistics, summary
+from turnlane.checker.settings import Settings
+from turnlane.checker.summary import fixed_text, notes_text, skipped_text, statistics, summary
 from turnlane.checker.texts import Texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from turnlane.checker.rewriting import Rewritten
 
 CLEAN: Final = 0
 FOUND: Final = 1
 COULD_NOT_RUN: Final = 2
 
+FEW_FILES: Final = 20
+"""So few named files are read sooner than the kept facts of a project are loaded."""
+
+STDIN: Final = "stdin.py"
+"""What standard input is called unless `--stdin-filename` says it."""
+
 
 class Streams(NamedTuple):
-    """Where the command reads and writes."""
+    """Where the command writes."""
 
     out: TextIO
     errors: TextIO
 
 
-def main(arguments: Sequence[str], streams: Streams | None = None) -> int:
-    """Run `turnlane check ARGUMENTS`. Returns the exit status: 0 clean, 1 findings, 2 could not run."""
+def main(arguments: Sequence[str], streams: Streams | None = None, wait: Callable[[], bool] | None = None) -> int:
+    """Run `turnlane check ARGUMENTS`. Returns the exit status: 0 clean, 1 findings, 2 could not run.
+
+    `wait` is how `--watch` waits for its next look; see `watching.watch`.
+    """
     streams = streams or Streams(sys.stdout, sys.stderr)
     try:
-        return _Command(parse(arguments), tuple(arguments), streams).run()
+        options = parse(arguments)
+        if options.help or options.version:
+            _write(streams.out, parser().format_help() if options.help else f"turnlane {__version__}\n")
+            return CLEAN
+        if options.lsp:
+            return _lsp()
+        _refuse_contradictions(options)
+        return _Check(options, tuple(arguments), streams).run(wait)
     except CannotRun as refusal:
-        streams.errors.write(f"turnlane: {refusal}\n")
+        _write(streams.errors, f"turnlane: {refusal}\n")
         return COULD_NOT_RUN
 
 
+def _lsp() -> int:
+    try:
+        from turnlane.checker import lsp
+    except ImportError as error:
+        if (error.name or "").split(".")[0] in {"pygls", "lsprotocol"}:
+            raise CannotRun("--lsp needs the package pygls: pip install 'turnlane[lsp]'") from None
+        raise
+    return int(lsp.main() or 0)
+
+
+def _refuse_contradictions(options: Namespace) -> None:
+    stdin = "-" in options.paths
+    if stdin and len(options.paths) > 1:
+        raise CannotRun("- is standard input and can't be checked together with other paths")
+    if options.stdin_filename and not stdin:
+        raise CannotRun("--stdin-filename names standard input: give - as the path, too")
+    if options.watch and (stdin or options.fix or options.diff or options.write_baseline):
+        raise CannotRun("--watch only checks: leave out -, --fix, --diff and --write-baseline")
+    if options.write_baseline and (options.fix or options.diff):
+        raise CannotRun("--write-baseline keeps what is found: fix first, then write the baseline")
+    if options.config and options.isolated:
+        raise CannotRun("--isolated reads no configuration file: leave out --config")
+
+
 class _Said(NamedTuple):
-    """What a run says."""
+    """What a check says."""
 
     out: str
     errors: str
     status: int
 
 
-class _Command:
+class _Check:
     """One call of the command."""
 
     def __init__(self, options: Namespace, arguments: tuple[str, ...], streams: Streams) -> None:
@@ -60,117 +104,190 @@ class _Command:
         self._arguments = arguments
         self._streams = streams
         self._began = time.time_ns()
-
-    def run(self) -> int:
-        options = self._options
-        if options.help:
-            return self._say(parser().format_help())
-        if options.version:
-            return self._say(f"turnlane {__version__}\n")
-        if options.lsp:
-            return self._lsp()
         self._start = _here()
-        self._refuse_contradictions()
-        configuration = configure(options, self._start)
+        self._configuration = configure(options, self._start)
+        self._store: FactsStore | None = None
+        self._texts = Texts()
+
+    @property
+    def _settings(self) -> Settings:
+        return self._configuration.settings
+
+    def run(self, wait: Callable[[], bool] | None) -> int:
+        """Do what the options ask for. Returns the exit status."""
+        options = self._options
         if options.watch:
-            return self._watch(configuration)
-        return self._once(configuration)
-
-    def _say(self, text: str) -> int:
-        _write(self._streams.out, text)
-        return CLEAN
-
-    def _refuse_contradictions(self) -> None:
-        options = self._options
-        stdin = "-" in options.paths
-        if stdin and len(options.paths) > 1:
-            raise CannotRun("- is standard input and can't be checked together with other paths")
-        if options.stdin_filename and not stdin:
-            raise CannotRun("--stdin-filename names standard input: give - as the path, too")
-        if options.watch and (stdin or options.fix or options.diff or options.write_baseline):
-            raise CannotRun("--watch only checks: leave out -, --fix, --diff and --write-baseline")
-
-    def _lsp(self) -> int:
-        try:
-            from turnlane.checker import lsp
-        except ImportError as error:
-            if (error.name or "").split(".")[0] in {"pygls", "lsprotocol"}:
-                raise CannotRun("--lsp needs the package pygls: pip install 'turnlane[lsp]'") from None
-            raise
-        status: int = lsp.main()
-        return status
-
-    # --- one run ---
-
-    def _once(self, configuration: Configuration) -> int:
-        options = self._options
-        discovery, texts = self._discover(configuration)
+            return self._watch(wait)
+        discovery = self._discover()
         if options.show_files:
-            return self._say("".join(f"{path}\n" for path in discovery.files))
-        outcome = self._checked(configuration, discovery, texts)
+            _write(self._streams.out, "".join(f"{path}\n" for path in discovery.files))
+            return CLEAN
+        if options.fix or options.diff:
+            return self._fix(discovery)
+        outcome = self._outcome(discovery, self._texts)
         if options.write_baseline:
             return self._write_baseline(outcome)
-        said = self._said(outcome, configuration)
-        _write(self._streams.out, said.out)
-        _write(self._streams.errors, said.errors)
-        self._keep(configuration, discovery, said)
+        said = self._said(outcome)
+        self._tell(said)
+        self._keep(discovery, said)
         return said.status
 
-    def _discover(self, configuration: Configuration) -> tuple[Discovery, Texts]:
+    def _watch(self, wait: Callable[[], bool] | None) -> int:
+        from turnlane.checker import watching
+
+        found = self._discover()
+        status = CLEAN
+
+        def look() -> dict[str, tuple[int, int, int]]:
+            nonlocal found
+            found = self._discover()
+            return found.stamps
+
+        def once() -> None:
+            nonlocal status
+            if self._streams.out.isatty():
+                _write(self._streams.out, "\x1b[2J\x1b[H")
+            said = self._said(self._outcome(found, Texts()))
+            self._tell(said)
+            status = said.status
+
+        watching.watch(once, look, wait or watching.pause)
+        return status
+
+    # --- the check ---
+
+    def _discover(self) -> Discovery:
         options = self._options
-        discovery = discover(
+        if "-" in options.paths:
+            name = options.stdin_filename or STDIN
+            found = only(name, start=self._start)
+            self._texts = Texts(dict.fromkeys(found.files, sys.stdin.buffer.read()))
+            return found
+        return discover(
             options.paths or ["."],
-            configuration.settings,
-            root=configuration.root,
+            self._settings,
+            root=self._configuration.root,
             start=self._start,
             force_exclude=options.force_exclude,
         )
-        return discovery, Texts()
 
-    def _checked(self, configuration: Configuration, discovery: Discovery, texts: Texts) -> Outcome:
-        settings = configuration.settings
-        store = None if self._options.no_cache else FactsStore(self._facts_file(), warm.program())
-        return check(discovery, settings, store=store, texts=texts, jobs=self._options.jobs)
+    def _outcome(self, discovery: Discovery, texts: Texts) -> Outcome:
+        """What is found and not in the baseline."""
+        if self._store is None:
+            self._store = FactsStore(self._facts_file(discovery), warm.program())
+        outcome = check(discovery, self._settings, store=self._store, texts=texts, jobs=self._options.jobs)
+        if self._settings.baseline and not self._options.write_baseline:
+            from turnlane.checker import baseline
 
-    def _facts_file(self) -> str | None:
+            new = baseline.unknown(self._settings.baseline, outcome.findings, outcome.texts)
+            outcome = outcome._replace(findings=new)
+        return outcome
+
+    def _facts_file(self, discovery: Discovery) -> str | None:
+        """Where the facts of this project are kept; None: nowhere."""
+        few = len(discovery.alone) == len(discovery.files) < FEW_FILES
+        home = warm.folder(self._arguments)
+        if few or self._options.no_cache or not home:
+            return None
         import zlib
 
-        home = warm.folder(self._arguments)
-        return os.path.join(home, f"{zlib.crc32(os.fsencode(self._start)):08x}.facts") if home else None
+        return os.path.join(home, f"{zlib.crc32(os.fsencode(self._start)):08x}.facts")
 
-    def _said(self, outcome: Outcome, configuration: Configuration) -> _Said:
+    def _keep(self, discovery: Discovery, said: _Said) -> None:
+        """Keep what was said for the next run of the same command."""
         options = self._options
-        colored = _colored(options.color, self._streams.out) and not options.output_file
-        report = Report(outcome.findings, outcome.notes, outcome.texts, outcome.files, colored)
-        if options.statistics:
-            text = statistics(report, configuration.settings.output_format)
-        else:
-            text = render(configuration.settings.output_format, report)
-        if options.output_file:
-            self._write_file(options.output_file, text)
-            text = ""
-        told = summary(report)
-        people = configuration.settings.output_format in {"full", "concise"} and not options.quiet
-        notes = "" if options.quiet else notes_text(outcome.notes)
-        status = FOUND if outcome.findings and not options.exit_zero else CLEAN
-        return _Said(text + (told if people else ""), notes, status)
-
-    def _write_file(self, path: str, text: str) -> None:
-        try:
-            with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-                file.write(text)
-        except OSError as error:
-            raise CannotRun(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from None
-
-    def _keep(self, configuration: Configuration, discovery: Discovery, said: _Said) -> None:
-        options = self._options
-        if options.no_cache or options.output_file:
+        if options.no_cache or options.output_file or "-" in options.paths:
             return
         stamps = dict(discovery.stamps)
-        for path in (*configuration.consulted, configuration.settings.baseline):
-            if path:
-                stamps[path] = stamp(path)
+        for path in filter(None, (*self._configuration.consulted, self._settings.baseline)):
+            stamps[path] = stamp(path)
         warm.keep(self._arguments, stamps, said.out, said.errors, said.status, self._began)
+        warm.tidy(warm.folder(self._arguments), time.time())
+
+    def _write_baseline(self, outcome: Outcome) -> int:
+        from turnlane.checker import baseline
+
+        file = self._options.write_baseline
+        count = baseline.write(file, outcome.findings, outcome.texts)
+        findings = "1 finding" if count == 1 else f"{count} findings"
+        _write(self._streams.out, f"Wrote {findings} to {file}. Check with --baseline {file} from now on.\n")
+        return CLEAN
+
+    # --- fixes ---
+
+    def _fix(self, discovery: Discovery) -> int:
+        from turnlane.checker.rewriting import rewrite
+
+        rewritten = rewrite(
+            lambda texts: self._outcome(discovery, texts),
+            self._texts,
+            discovery.files,
+            self._options.unsafe_fixes,
+        )
+        if self._options.diff:
+            return self._show_difference(rewritten)
+        if "-" in self._options.paths:
+            return self._print_fixed(rewritten)
+        problems = self._write_fixed(rewritten)
+        said = self._said(rewritten.outcome, rewritten)
+        self._tell(said)
+        if problems:
+            _write(self._streams.errors, "".join(f"turnlane: {problem}\n" for problem in problems))
+            return COULD_NOT_RUN
+        return said.status
+
+    def _show_difference(self, rewritten: Rewritten) -> int:
+        from turnlane.checker.source import decode
+        from turnlane.checker.writing import difference
+
+        for path, text in sorted(rewritten.after.items()):
+            _write(self._streams.out, difference(path, decode(rewritten.before[path]), text))
+        if not self._options.quiet:
+            _write(self._streams.errors, fixed_text(rewritten.fixed, would=True))
+        return FOUND if rewritten.after and not self._options.exit_zero else CLEAN
+
+    def _print_fixed(self, rewritten: Rewritten) -> int:
+        """Standard input, fixed, on standard output; findings go to the other stream."""
+        for path, data in self._texts.unsaved.items():
+            _write(self._streams.out, rewritten.after.get(path, Texts({path: data}).raw(path)))
+        said = self._said(rewritten.outcome, rewritten)
+        _write(self._streams.errors, said.out + said.errors)
+        return said.status
+
+    def _write_fixed(self, rewritten: Rewritten) -> list[str]:
+        """Write the files. Returns what could not be written, a sentence each."""
+        from turnlane.checker.writing import NotWritten, write
+
+        problems = []
+        for path, text in sorted(rewritten.after.items()):
+            try:
+                write(path, rewritten.before[path], text)
+            except NotWritten as error:
+                problems.append(str(error))
+        return problems
+
+    # --- the report ---
+
+    def _said(self, outcome: Outcome, rewritten: Rewritten | None = None) -> _Said:
+        options = self._options
+        output_format = self._settings.output_format
+        colored = not options.output_file and _colored(options.color, self._streams.out)
+        report = Report(outcome.findings, outcome.notes, outcome.texts, outcome.files, colored)
+        text = statistics(report, output_format) if options.statistics else render(output_format, report)
+        if options.output_file:
+            _write_file(options.output_file, text)
+            text = ""
+        told = notes = ""
+        if not options.quiet:
+            fixed = fixed_text(rewritten.fixed) + skipped_text(rewritten.skipped) if rewritten else ""
+            told = fixed + summary(report) if output_format in {"full", "concise"} else ""
+            notes = notes_text(outcome.notes)
+        status = FOUND if outcome.findings and not options.exit_zero else CLEAN
+        return _Said(text + told, notes, status)
+
+    def _tell(self, said: _Said) -> None:
+        _write(self._streams.out, said.out)
+        _write(self._streams.errors, said.errors)
 
 
 def _here() -> str:
@@ -178,6 +295,14 @@ def _here() -> str:
         return os.getcwd()
     except OSError:
         raise CannotRun("the folder that this was started in is gone: change to another") from None
+
+
+def _write_file(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise CannotRun(f"{path} can't be written: {(error.strerror or str(error)).lower()}") from None
 
 
 def _colored(choice: str, out: TextIO) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from turnlane.checker.finding import SEVERITIES
 from turnlane.checker.gitignore import Patterns
-from turnlane.checker.options import OUTPUT_FORMATS, codes, patterns
+from turnlane.checker.options import OUTPUT_FORMATS, codes
 from turnlane.checker.refusal import CannotRun
 from turnlane.checker.ruff_configuration import RuffConfigurations
 from turnlane.checker.settings import Settings

@@ -12,12 +12,13 @@ from turnlane.checker.languages import languages_of
 from turnlane.checker.refusal import CannotRun
 from turnlane.checker.settings import Settings
 
-EXCLUDED: Final = tuple(
-    """
-    .bzr .direnv .eggs .git .git-rewrite .hg .ipynb_checkpoints .mypy_cache .next .nox .nuxt .pants.d .pyenv
-    .pytest_cache .pytype .ruff_cache .serverless .svn .svelte-kit .terraform .tox .turbo .venv .vscode .yarn
-    __pycache__ __pypackages__ _build bower_components buck-out build dist node_modules site-packages venv
-    """.split()
+EXCLUDED: Final = tuple(  # a list of forty would be forty lines
+    (  # noqa: SIM905
+        ".bzr .direnv .eggs .git .git-rewrite .hg .ipynb_checkpoints .mypy_cache .next .nox .nuxt .pants.d .pyenv "
+        ".pytest_cache .pytype .ruff_cache .serverless .svn .svelte-kit .terraform .tox .turbo .venv .vscode "
+        ".yarn __pycache__ __pypackages__ _build bower_components buck-out build dist node_modules "
+        "site-packages venv"
+    ).split()
 )
 """What `exclude` is unless it is set. A folder with a `pyvenv.cfg` is left out too, whatever it is called."""
 
@@ -91,6 +92,19 @@ def discover(
             raise CannotRun(f"{path} does not exist: name a file or a folder")
     files = {path: walk.files[path] for path in sorted(walk.files)}
     return Discovery(files, walk.stamps, tuple(walk.notes), frozenset(walk.alone - walk.walked))
+
+
+def only(path: str, *, start: str) -> Discovery:
+    """One file that need not exist: standard input under the name of `path`.
+
+    Raises:
+        CannotRun: no language reads files of that name.
+    """
+    languages = languages_of(path)
+    if not languages:
+        raise CannotRun(f"--stdin-filename {path}: this kind of file is not checked; give a name such as app.py")
+    name = shown(path, start)
+    return Discovery({name: languages}, {}, (), frozenset({name}))
 
 
 class _Ignore(NamedTuple):

@@ -158,7 +158,7 @@ def _decoded(data: bytes) -> Iterator[Read]:
     stream = io.BytesIO(data)
     while stream.tell() < len(data):
         try:
-            name, path, *rest = marshal.load(stream)
+            name, path, *rest = marshal.load(stream)  # noqa: S302 - from our own process
         except (EOFError, ValueError, TypeError):
             return  # the process died while it wrote
         yield Read(Task(name, path), *rest)

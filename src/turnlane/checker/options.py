@@ -154,7 +154,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         CannotRun: an option is unknown or its value is wrong.
     """
     try:
-        options, unknown = parser().parse_known_args(list(arguments))
+        options, unknown = parser().parse_known_intermixed_args(list(arguments))
     except argparse.ArgumentError as error:
         raise CannotRun(str(error)) from None
     if unknown:

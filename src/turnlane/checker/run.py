@@ -1,4 +1,4 @@
-"""One run: files to facts to findings, what the user silenced left out. The seam for the command and for editors."""
+"""One run: files to facts to findings, without what the user silenced. Commands and editors start here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ def check(
     store: FactsStore | None = None,
     texts: Texts | None = None,
     jobs: int | None = None,
-    complete: bool = False,
 ) -> Outcome:
     """Check the files of `discovery`.
 
@@ -50,7 +49,6 @@ def check(
         store: keeps the facts between runs, and in a process that lives on; None: nothing is kept.
         texts: where the files' bytes are, with unsaved ones in front of those on disk.
         jobs: processes at most; None: one for each core.
-        complete: these are all files of the project, so facts of others may be dropped.
     """
     texts = texts or Texts()
     store = store or FactsStore(None, "")
@@ -58,7 +56,7 @@ def check(
         facts, marked, notes = _facts(discovery, store, texts, jobs or os.cpu_count() or 1)
         found, more = _ask(facts, texts, settings)
         findings = _silenced(found, marked, texts, settings, discovery.alone)
-        store.save(complete)
+        store.save()
     shown = [finding for finding in findings if _severe(finding, settings)]
     return Outcome(
         tuple(sorted(shown, key=_order)), (*discovery.notes, *notes, *more), texts, len(discovery.files)
@@ -67,7 +65,7 @@ def check(
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Without the garbage collector: syntax trees have millions of objects and no cycles. Parsing takes a fifth."""
+    """Without the garbage collector: syntax trees are many objects and no cycles. Parsing takes a fifth."""
     enabled = gc.isenabled()
     gc.disable()
     try:

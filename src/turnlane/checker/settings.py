@@ -33,7 +33,7 @@ class Settings(NamedTuple):
     agent_packages: tuple[str, ...] = ()
     """TypeScript: further npm packages whose objects are agents."""
     ruff: Callable[[str, str], bool] | None = None
-    """Whether ruff, as configured for the file (second), reports a code of its own (first); None: it is not used."""
+    """Whether ruff reports a code of its own (first) in a file (second), as it is configured; None: not asked."""
 
     def reports(self, code: str) -> bool:
         """Whether `code` is selected: the longest prefix decides."""

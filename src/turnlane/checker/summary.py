@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from turnlane.checker.finding import SEVERITIES, Note
+from turnlane.checker.finding import SEVERITIES, Finding, Note
 from turnlane.checker.reports import Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from turnlane.checker.fixing import Skipped
 
 
 def summary(report: Report) -> str:
@@ -65,3 +69,23 @@ def _place(note: Note) -> str:
     if not note.path:
         return ""
     return f"{note.path}:{note.line}: " if note.line else f"{note.path}: "
+
+
+def fixed_text(fixed: Iterable[Finding], *, would: bool = False) -> str:
+    """What was fixed (`would`: what would be), a line for each file."""
+    by_file: dict[str, Counter[str]] = {}
+    for finding in fixed:
+        by_file.setdefault(finding.place.path, Counter())[finding.code] += 1
+    verb = "Would fix" if would else "Fixed"
+    return "".join(
+        f"{verb} {path}: {', '.join(f'{count} x {code}' for code, count in sorted(counted.items()))}\n"
+        for path, counted in sorted(by_file.items())
+    )
+
+
+def skipped_text(skipped: Iterable[Skipped]) -> str:
+    """Which fixes were not applied, and why."""
+    return "".join(
+        f"Not fixed: {skip.finding.place.path}:{skip.finding.place.line} {skip.finding.code}: {skip.reason}\n"
+        for skip in skipped
+    )

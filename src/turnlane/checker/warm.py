@@ -121,7 +121,7 @@ def read(file: str) -> Any:
         with open(file, "rb") as opened:
             if not _own(os.fstat(opened.fileno())):
                 return None
-            return marshal.loads(opened.read())
+            return marshal.loads(opened.read())  # noqa: S302 - data only, and our own file
     except (OSError, ValueError, EOFError, TypeError, MemoryError):
         return None
 
@@ -136,21 +136,26 @@ def write(file: str, data: bytes) -> None:
             opened.write(data)
         os.replace(temporary, file)
     except OSError:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            pass
+        _remove(temporary)
 
 
 def tidy(home: str, now: float) -> None:
     """Remove what nobody used for long."""
     try:
-        for entry in os.scandir(home):
-            if entry.name.endswith((".answer", ".facts", ".new")):
-                if entry.stat(follow_symlinks=False).st_mtime < now - KEPT_DAYS * 86400:
-                    os.unlink(entry.path)
+        with os.scandir(home) as listed:
+            ours = [entry for entry in listed if entry.name.endswith((".answer", ".facts", ".new"))]
+        for entry in ours:
+            if entry.stat(follow_symlinks=False).st_mtime < now - KEPT_DAYS * 86400:
+                _remove(entry.path)
     except OSError:
-        pass
+        return
+
+
+def _remove(file: str) -> None:
+    try:
+        os.unlink(file)
+    except OSError:
+        return
 
 
 def _key(arguments: Sequence[str]) -> tuple[Any, ...] | None:

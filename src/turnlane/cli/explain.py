@@ -21,10 +21,12 @@ def explain(hazard: str | None = None, /) -> int:
         _show(_all_hazards(), sys.stdout)
         return 0
     try:
-        page = hazards.get(hazard).page()
+        asked = hazards.get(hazard)
     except hazards.UnknownHazard as error:
         raise Complaint(str(error)) from None
-    _show(page, sys.stdout)
+    from turnlane.checker.reference import section
+
+    _show(asked.page() + section(asked.code), sys.stdout)
     return 0
 
 

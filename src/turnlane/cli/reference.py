@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from turnlane.checker.reference import options as check_options
 from turnlane.cli.connection import KEY_VARIABLE
 from turnlane.cli.main import command_line
 from turnlane.runtime.app import AgentSettings
@@ -33,7 +34,7 @@ def pages() -> Mapping[str, str]:
 
 
 def _cli() -> str:
-    body = command_line().generate_docs(usage_name="turnlane").partition("\n")[2]
+    body = _with_check(command_line().generate_docs(usage_name="turnlane").partition("\n")[2])
     return f"""
 # Command line
 
@@ -41,6 +42,14 @@ Every error is one sentence on stderr, `turnlane: ...`. The exit status is 0, or
 or in the app's file, or 1 for work that failed. Environment variables are listed under [settings](settings.md).
 {_tidy(body)}
 """
+
+
+def _with_check(markdown: str) -> str:
+    """With the options of `check`, which cyclopts does not know: its command line is made by argparse."""
+    heading = "## turnlane check\n"
+    before, _, rest = markdown.partition(heading)
+    after = rest.partition("\n## ")[2]
+    return f"{before}{heading}\n{check_options()}\n## {after}"
 
 
 def _tidy(markdown: str) -> str:

@@ -13,6 +13,7 @@ FAMILIES = {
     "TL4": "Tools",
     "TL5": "Lifecycle",
     "TL6": "Packages and runtimes",
+    "TL0": "The checker itself",
 }
 """The title of each family, by the first three letters of its codes."""
 

@@ -1,4 +1,4 @@
-"""How findings are written: for people, for editors, for CI. One module for each format, imported when it is used."""
+"""How findings are written: for people, editors, CI. One module for each format, imported when it is used."""
 
 from __future__ import annotations
 

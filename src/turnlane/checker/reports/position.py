@@ -1,4 +1,4 @@
-"""Where a finding stands, as people and editors count: columns from 1 in characters; in a notebook, cell and line."""
+"""Where a finding stands, as people count: columns from 1 in characters; in a notebook, cell and line."""
 
 from __future__ import annotations
 

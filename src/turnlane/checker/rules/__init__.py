@@ -1,4 +1,4 @@
-"""The rules: one file each, found by the names of the files; Python's here, the others' in folders of their own."""
+"""The rules: one file each, found by its name; Python's here, the others' in folders of their own."""
 
 from __future__ import annotations
 
