@@ -16,6 +16,7 @@ from turnlane.checker.source import Source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Expression = TypeVar("_Expression", bound=ast.expr)
+_OPEN_STRING = re.compile(r"\"\"\"|'''|\\\r?\n")
 _LONE_CR = re.compile(r"\r(?!\n)")
 
 
@@ -124,6 +125,8 @@ class Code:
             if isinstance(node, ast.JoinedStr) or (
                 isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
             ):
+                if not _OPEN_STRING.search(self.text(node)):
+                    continue  # several strings, one in each line
                 lines.update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
         return frozenset(lines)
 

@@ -22,7 +22,8 @@ def delete(code: Code, statements: Collection[ast.stmt], *, keep_comments: bool)
         if gone and len(gone) == len(body) and not is_module:
             changes.append(Change(code.start(gone[0]), code.end(gone[0]), "pass"))
             gone = gone[1:]
-        changes += [_deletion(code, node, body, keep_comments) for node in gone]
+        for line in _lines_of(body):
+            changes += _deletions(code, line, [node for node in line if node in gone], keep_comments)
     return changes
 
 
@@ -46,17 +47,36 @@ def _bodies(code: Code) -> Iterator[tuple[list[ast.stmt], bool]]:
                 yield body, isinstance(node, ast.Module)
 
 
-def _deletion(code: Code, node: ast.stmt, body: list[ast.stmt], keep_comments: bool) -> Change:
-    index = body.index(node)
-    follower = body[index + 1] if index + 1 < len(body) else None
-    if follower is not None and follower.lineno == (node.end_lineno or node.lineno):
-        return Change(_start(code, node), code.start(follower), "")
-    if code.before(node).strip():  # after a `;`
-        return Change(code.end(body[index - 1]), code.end(node), "")
-    comment = code.after(node).strip().lstrip(";").strip()
+def _lines_of(body: list[ast.stmt]) -> list[list[ast.stmt]]:
+    """The statements of a body, those together that `;` joins."""
+    lines: list[list[ast.stmt]] = []
+    for node in body:
+        if lines and lines[-1][-1].end_lineno == node.lineno:
+            lines[-1].append(node)
+        else:
+            lines.append([node])
+    return lines
+
+
+def _deletions(code: Code, line: list[ast.stmt], gone: list[ast.stmt], keep_comments: bool) -> Iterator[Change]:
+    """Delete some of the statements that `;` joins, with one `;` for each."""
+    if len(gone) == len(line):
+        yield _whole(code, line[0], line[-1], keep_comments)
+        return
+    kept = max((index for index, node in enumerate(line) if node not in gone), default=0)
+    for node in gone:
+        index = line.index(node)
+        if index < kept:
+            yield Change(_start(code, node), code.start(line[index + 1]), "")
+        else:
+            yield Change(code.end(line[index - 1]), code.end(node), "")
+
+
+def _whole(code: Code, first: ast.stmt, last: ast.stmt, keep_comments: bool) -> Change:
+    comment = code.after(last).strip().lstrip(";").strip()
     if comment and keep_comments:
-        return Change(_start(code, node), code.end(node) + len(code.after(node)) - len(comment), "")
-    return _lines(code, node)
+        return Change(_start(code, first), code.end(last) + len(code.after(last)) - len(comment), "")
+    return _lines(code, first, last)
 
 
 def _start(code: Code, node: ast.stmt) -> int:
@@ -64,14 +84,19 @@ def _start(code: Code, node: ast.stmt) -> int:
     return min([code.start(node), *(code.start(decorator) - 1 for decorator in decorators)])
 
 
-def _lines(code: Code, node: ast.stmt) -> Change:
-    """All lines of a statement, and the blank one below where one stands above too."""
-    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
-    last = (node.end_lineno or node.lineno) + 1
+def _lines(code: Code, top: ast.stmt, bottom: ast.stmt) -> Change:
+    """All lines of statements, and the blank one below where one stands above too."""
+    first = min([top.lineno, *(decorator.lineno for decorator in getattr(top, "decorator_list", []))])
+    last = (bottom.end_lineno or bottom.lineno) + 1
     cell = code.cell(first)
-    top = first == (cell.first_line if cell else 1)
+    is_top = first == (cell.first_line if cell else 1)
     below = cell is None or last < cell.first_line + cell.lines
-    if below and last < len(code.source.lines) and _is_blank(code, last) and (top or _is_blank(code, first - 1)):
+    if (
+        below
+        and last < len(code.source.lines)
+        and _is_blank(code, last)
+        and (is_top or _is_blank(code, first - 1))
+    ):
         last += 1
     return Change(code.line_start(first), code.line_start(last), "")
 

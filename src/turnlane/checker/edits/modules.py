@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import bisect
 from collections.abc import Collection, Iterator, Sequence
 
 from turnlane.checker.edits.code import Change, Code, Function
@@ -152,9 +153,9 @@ def main_guard(code: Code, span: Span | Place, *, safe: bool = False) -> Fix | N
 
     None in a notebook, when a definition follows, or when a function uses a name that the statements bind.
     """
-    line = span.line
     body = code.tree.body
-    index = next((i for i, node in enumerate(body) if node.lineno <= line <= (node.end_lineno or 0)), -1)
+    starts = [(node.lineno, node.col_offset) for node in body]
+    index = bisect.bisect_right(starts, (span.line, span.column)) - 1
     moved = body[index:]
     if (
         code.cells
