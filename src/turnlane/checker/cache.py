@@ -59,7 +59,8 @@ class FactsStore:
         if stamp is None or kept.stamp != stamp:
             if kept.digest != digest():
                 return None
-            self.put(key, kept._replace(stamp=stamp))
+            kept = kept._replace(stamp=stamp)
+            self.put(key, kept)
         self._used.add(key)
         return kept
 

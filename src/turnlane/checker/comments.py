@@ -90,6 +90,10 @@ _TOKENS = re.compile(
 )
 
 
+_REST = re.compile(r"[^\S\r\n]*[^\s]")
+"""Something more on the same line."""
+
+
 class _Bracket(NamedTuple):
     line: int
     body: bool
@@ -105,7 +109,8 @@ def _typescript(text: str) -> Iterator[Comment]:
         kind = match.lastgroup
         if kind == "comment":
             column = match.start() - start
-            found.append((line, column, match[0], not text[start : match.start()].strip()))
+            alone = not text[start : match.start()].strip() and not _REST.match(text, match.end())
+            found.append((line, column, match[0], alone))
         opened = line
         ends = [end.end() for end in re.finditer(r"\r\n|\r|\n", match[0])]
         if ends:

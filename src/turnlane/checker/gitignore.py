@@ -100,7 +100,7 @@ def _line(line: str) -> _Line | None:
     folders_only = pattern.endswith("/")
     pattern = pattern.removesuffix("/")
     anchored = "/" in pattern
-    regex = _regex(pattern.removeprefix("/"))
+    regex = _regex(pattern.removeprefix("/"), anchored)
     if not pattern or regex is None:
         return None
     return _Line(ignores, anchored, folders_only, regex)
@@ -113,7 +113,7 @@ def _without_trailing_spaces(line: str) -> str:
 
 
 _TOKEN = re.compile(
-    r"(?P<leading>\A\*\*/)|(?P<inner>/\*\*(?=/))|(?P<trailing>/\*\*\Z)|(?P<star>\*+)|(?P<one>\?)"
+    r"(?P<all>\A\*\*+\Z)|(?P<leading>\A\*\*+/)|(?P<inner>/\*\*+(?=/))|(?P<trailing>/\*\*+\Z)|(?P<star>\*+)|(?P<one>\?)"
     r"|(?P<set>\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\])|\\(?P<escaped>.)|(?P<other>.)",
     re.DOTALL,
 )
@@ -128,16 +128,21 @@ _CLASSES = {
 }
 
 
-def _regex(pattern: str) -> str | None:
+def _regex(pattern: str, anchored: bool) -> str | None:
     """The pattern as a regular expression; None when git would never match it."""
     if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
         return None
-    return "".join(map(_token, _TOKEN.finditer(pattern)))
+    # git compares the plain beginning of a path first, so that `**` after it counts as one at the beginning.
+    special = re.search(r"[*?\[\\]", pattern)
+    plain = special.start() if anchored and special else 0
+    return re.escape(pattern[:plain]) + "".join(map(_token, _TOKEN.finditer(pattern[plain:])))
 
 
 def _token(match: re.Match[str]) -> str:
     text = match[0]
     match match.lastgroup:
+        case "all":
+            return ".*"
         case "leading":
             return "(?:.*/)?"
         case "inner":

@@ -130,7 +130,7 @@ def write(file: str, data: bytes) -> None:
     """Write a file whole or not at all; when it can't be written, it is left."""
     temporary = f"{file}.{os.getpid()}.new"
     try:
-        _make_folder(os.path.dirname(file))
+        _make_folder(os.path.dirname(file) or ".")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as opened:
             opened.write(data)
