@@ -41,7 +41,7 @@ class Crossing(NamedTuple):
             case "thread":
                 return before._replace(loop=False, thread=True)
             case "process":
-                return before._replace(loop=False, thread=False, kind="process", users="one")
+                return before._replace(loop=False, thread=False)
             case "loop":
                 return before._replace(loop=True, thread=False)
             case _:

@@ -62,6 +62,8 @@ DEEPEST: Final = 14
 MOST_FRAMES: Final = 60
 """Ways to call one function that are told apart."""
 DEEPEST_EVALUATION: Final = 90
+MOST_STEPS: Final = 20_000
+"""Expressions evaluated for one question; a bound against programs that define everything by everything."""
 
 
 class Evaluator:
@@ -75,6 +77,9 @@ class Evaluator:
         self._frames: dict[tuple[object, ...], Frame] = {}
         self._frames_of: dict[tuple[str, int], int] = {}
         self._module_names: dict[tuple[str, str], Refs | None] = {}
+        self._members: dict[tuple[Ref, str], Refs | None] = {}
+        self._stores: dict[tuple[object, ...], tuple[tuple[Ref, bool], ...] | None] = {}
+        self._steps = 0
         self._mro: dict[ClassObject, tuple[ClassObject | External, ...]] = {}
         self._depth = 0
 
@@ -225,9 +230,12 @@ class Evaluator:
 
     def evaluate(self, expression: Expression, frame: Frame) -> Refs:
         """All values that `expression` can stand for in `frame`, each with its lifetime."""
-        if self._depth > DEEPEST_EVALUATION:
+        if self._depth == 0:
+            self._steps = 0
+        if self._depth > DEEPEST_EVALUATION or self._steps > MOST_STEPS:
             return ()
         self._depth += 1
+        self._steps += 1
         try:
             return _merged(self._evaluate(expression, frame))
         finally:
@@ -310,8 +318,14 @@ class Evaluator:
                 # Something that is put in under a key is one conversation's; a list is everybody's.
                 yield Ref(item.value, "keyed") if keyed and not constant else _held(item, ref)
 
-    def _stored(self, store: tuple[object, ...]) -> Iterator[tuple[Ref, bool]]:
+    def _stored(self, store: tuple[object, ...]) -> tuple[tuple[Ref, bool], ...]:
         """What is put into a container after it was made: each value, and whether under a key."""
+        if store not in self._stores:
+            self._stores[store] = None
+            self._stores[store] = tuple(dict.fromkeys(self._put_in(store)))
+        return self._stores[store] or ()
+
+    def _put_in(self, store: tuple[object, ...]) -> Iterator[tuple[Ref, bool]]:
         path, kind, name = store
         assert isinstance(path, str)
         assert isinstance(kind, str)
@@ -382,6 +396,17 @@ class Evaluator:
             yield from self._read(self.module_name(frame.path, name), frame, name)
             return
         if name in scope.globals:
+            made_here = [
+                assignment
+                for assigner, assignment in frame.view.assigned.get((0, name), ())
+                if assigner == scope.number
+                and not assignment.augmented
+                and not _is_nothing(assignment.value)
+                and _always_runs(scope, assignment.block)
+            ]
+            if made_here:
+                yield from self.assigned(made_here[-1], frame, ("name", name))
+                return
             yield from self._read(self.module_name(frame.path, name), frame, name)
             return
         if name not in scope.nonlocals and frame.view.binds(scope.number, name):
@@ -632,8 +657,34 @@ class Evaluator:
                 return
         if _last_name(base) == "session_state":
             yield from self._session_state(name)
+        just_set = self._just_set(base, name, frame)
+        if just_set is not None:
+            yield from self.assigned(just_set, frame, ("attribute", name))
+            return
         for ref in self.evaluate(base, frame):
             yield from self.attribute(ref, name, frame)
+
+    def _just_set(self, base: Expression, name: str, frame: Frame) -> Assignment | None:
+        """The assignment of this very function that always sets `self.name` anew; None when there is none.
+
+        What it reads back is what it made, though the object that holds it is everybody's.
+        """
+        if not isinstance(base, Name) or frame.view.class_of_self(frame.scope, base.id) is None:
+            return None
+        found = None
+        for assignment in frame.scope.assignments:
+            target = assignment.target
+            if (
+                isinstance(target, Attribute)
+                and target.name == name
+                and isinstance(target.base, Name)
+                and target.base.id == base.id
+                and not assignment.augmented
+                and not _is_nothing(assignment.value)
+                and _always_runs(frame.scope, assignment.block)
+            ):
+                found = assignment
+        return found
 
     def _app_state(self, name: str, frame: Frame) -> Iterator[Ref]:
         for path, scope, assignment in self.program.app_state[name]:
@@ -710,8 +761,17 @@ class Evaluator:
         for base in self.mro(cls)[1:2]:
             yield Ref(self.instance(base, None, -1), frame.receiver.lifetime, frame.receiver.holder)
 
-    def member(self, ref: Ref, name: str) -> Iterator[Ref]:
+    def member(self, ref: Ref, name: str) -> Refs:
         """An attribute of an object of the project's own class, or of the class."""
+        key = (ref, name)
+        if key in self._members:
+            return self._members[key] or ()
+        self._members[key] = None
+        found = _merged(self._member(ref, name))
+        self._members[key] = found
+        return found
+
+    def _member(self, ref: Ref, name: str) -> Iterator[Ref]:
         cls = ref.value.cls if isinstance(ref.value, Instance) else ref.value
         assert isinstance(cls, ClassObject)
         outside: list[str] = []
@@ -914,6 +974,19 @@ def _held(item: Ref, holder: Ref, attribute: str = "") -> Ref:
 def _is_object(value: Value) -> bool:
     """Whether it matters who else holds the value."""
     return isinstance(value, Instance | Container | Coroutine | Stream | Task)
+
+
+def _is_nothing(value: Expression) -> bool:
+    return isinstance(value, Constant) and value.value is None
+
+
+def _always_runs(scope: Scope, block: int) -> bool:
+    """Whether every run of the function passes the block, unless it ends before."""
+    while block > 0:
+        if scope.blocks[block].kind not in {"try", "with", "async with", "else of try", "finally"}:
+            return False
+        block = scope.blocks[block].parent
+    return True
 
 
 def _is_builtin(value: Value) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from turnlane.checker.finding import Place, Step
@@ -121,6 +121,25 @@ class Project:
             after = route.call
         return self.site_place(site), site.route
 
+    def ways(self, site: Site, through: Callable[[Frame], bool]) -> Iterator[Site]:
+        """The call once for each line in which async code, or an entry point, leaves for it.
+
+        A plain function on the way for which `through` is false ends that way.
+        """
+        waiting: list[tuple[Route, tuple[Route, ...]]] = [(site.route, ())]
+        seen: set[tuple[Frame, int]] = set()
+        while waiting:
+            route, below = waiting.pop()
+            if route.frame.scope.is_async or route.previous is None:
+                yield Site(_continued(route, below), site.number, site.targets)
+            elif through(route.frame):
+                for arrival in self.exploration.arrivals[route.frame, route.situation]:
+                    if arrival.previous is None:
+                        waiting.append((arrival, below))
+                    elif (arrival.previous.frame, arrival.call) not in seen:
+                        seen.add((arrival.previous.frame, arrival.call))
+                        waiting.append((arrival.previous, (arrival, *below)))
+
     def trace(self, site: Site) -> tuple[Step, ...]:
         """The way from the entry point to the call, for the user."""
         steps = site.route.steps()
@@ -153,6 +172,13 @@ class Project:
         text = source.text[source.offset(span.line, span.column) : source.offset(span.end_line, span.end_column)]
         name = "".join(text.partition("(")[0].split())
         return name if len(name) <= 60 else f"...{name[-57:]}"
+
+
+def _continued(route: Route, below: tuple[Route, ...]) -> Route:
+    """The way through `route` and then down the calls in `below`."""
+    for step in below:
+        route = step._replace(previous=route, entry=route.entry, length=route.length + 1)
+    return route
 
 
 def describe(route: Route) -> str:
@@ -257,15 +283,14 @@ def class_entry(ref: Ref, evaluator: Evaluator) -> ClassEntry | None:
     return None
 
 
-def class_name(ref: Ref) -> str:
+def class_name(ref: Ref, evaluator: Evaluator) -> str:
     """The plain name of an object's class, for messages."""
     value = ref.value
-    if isinstance(value, Instance):
-        cls = value.cls
-        if isinstance(cls, External):
-            return cls.name.rpartition(".")[2]
-        return "object"
-    return ""
+    if not isinstance(value, Instance):
+        return ""
+    if isinstance(value.cls, External):
+        return value.cls.name.rpartition(".")[2]
+    return evaluator.program[value.cls.path].scopes[value.cls.scope].name
 
 
 __all__ = [

@@ -37,5 +37,11 @@ class Situation(NamedTuple):
 
     @property
     def serves(self) -> bool:
-        """Whether code here runs for one request of many."""
-        return self.users == "many"
+        """Whether code here runs for one request of many.
+
+        A tool does too, but inside a run: what it shares is that run's.
+        """
+        return self.users == "many" and self.kind in _SERVING
+
+
+_SERVING = frozenset({"request", "callback", "session", "page", "task", "thread", "process"})

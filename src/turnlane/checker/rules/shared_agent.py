@@ -127,7 +127,7 @@ async def chat(text: str) -> str:
         holder = ref.holder
         assert holder is not None
         place, _ = project.touch(site, holder)
-        what = class_name(ref)
+        what = class_name(ref, project.evaluator)
         return Finding(
             self.code,
             place,
