@@ -21,7 +21,8 @@ class Statement(NamedTuple):
     last: int
     body: int
     """The line its block starts at; `first` when it has none."""
-    outermost: bool
+    inner: list[Statement]
+    """Those in its blocks, in order."""
 
 
 class _Edit(NamedTuple):
@@ -33,50 +34,45 @@ class _Edit(NamedTuple):
 
 
 def in_this_python(text: str) -> tuple[str, list[Statement]]:
-    """`text` with the syntax of other Pythons rewritten line by line, and where its statements are."""
+    """`text` with the syntax of other Pythons rewritten line by line, and where its outermost statements are."""
     data = text.encode("utf-8", "replace")
-    statements: list[Statement] = []
+    outermost: list[Statement] = []
     edits: list[_Edit] = []
-    for node in _nodes(_PARSER.parse(data).root_node):
-        parent = node.parent
-        if parent is not None and parent.type in ("module", "block") and node.is_named:
-            statements.append(_statement(node, parent))
-        if rewrite := _REWRITES.get(node.type):
+    waiting = [(_PARSER.parse(data).root_node, "", outermost)]
+    while waiting:  # no recursion: a broken file may nest deeply
+        node, parent, around = waiting.pop()
+        kind = node.type
+        if parent in ("module", "block") and node.is_named:
+            statement = _statement(node)
+            around.append(statement)
+            around = statement.inner
+        if rewrite := _REWRITES.get(kind):
             edits.extend(rewrite(node))
-    return _applied(data, edits).decode("utf-8", "replace"), statements
+        waiting.extend([(child, kind, around) for child in reversed(node.children)])
+    return _applied(data, edits).decode("utf-8", "replace"), outermost
 
 
-def _nodes(root: Node) -> Iterator[Node]:
-    """All nodes, without recursion: a broken file may nest them deeply."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(reversed(node.children))
-
-
-def _statement(node: Node, parent: Node) -> Statement:
+def _statement(node: Node) -> Statement:
     first = node.start_point[0]
     body = node.child_by_field_name("body") or node.child_by_field_name("consequence")
-    inside = first if body is None else body.start_point[0]
-    return Statement(first, node.end_point[0], inside, parent.type == "module")
+    return Statement(first, node.end_point[0], first if body is None else body.start_point[0], [])
 
 
 def _applied(data: bytes, edits: list[_Edit]) -> bytes:
-    """`data` after the edits; of two that overlap, the first in the file is made."""
+    """`data` after the edits that keep the number of lines; of two that overlap, the first in the file is made."""
     parts: list[bytes] = []
     done = 0
     for edit in sorted(edits):
-        if edit.start >= done:
+        if edit.start >= done and data.count(b"\n", edit.start, edit.end) == edit.text.count(b"\n"):
             parts += (data[done : edit.start], edit.text)
             done = edit.end
     return b"".join([*parts, data[done:]])
 
 
-def _blank(node: Node) -> _Edit:
-    """Spaces for every byte but line ends."""
-    text = node.text or b""
-    return _Edit(node.start_byte, node.end_byte, bytes(c if c in b"\r\n" else 32 for c in text))
+def _blank(node: Node, start: int = 0) -> _Edit:
+    """Spaces for every byte of `node` from its byte `start`; its lines stay."""
+    text = (node.text or b"")[start:]
+    return _Edit(node.start_byte + start, node.end_byte, bytes(c if c == 10 else 32 for c in text))
 
 
 # --- Python 2 ------------------------------------------------------------------------------------------------
@@ -100,7 +96,7 @@ def _raise(node: Node) -> Iterator[_Edit]:
     """`raise Kind, text` to `raise Kind`."""
     for child in node.children:
         if child.type == "expression_list" and child.named_children:
-            yield _Edit(child.named_children[0].end_byte, child.end_byte, b"")
+            yield _blank(child, child.named_children[0].end_byte - child.start_byte)
 
 
 def _except(node: Node) -> Iterator[_Edit]:
@@ -144,10 +140,9 @@ def _type_alias(node: Node) -> Iterator[_Edit]:
     """`type A[T] = B` to `A = B`, each name where it was."""
     yield _Edit(node.start_byte, node.start_byte + len("type "), b"0;   ")
     left = node.child_by_field_name("left") or node.named_children[0]
-    for inner in _nodes(left):
+    for inner in left.children[0].children if left.children else ():
         if inner.type == "type_parameter":
             yield _blank(inner)
-            return
 
 
 def _nested_text(node: Node) -> Iterator[_Edit]:

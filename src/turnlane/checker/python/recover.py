@@ -18,8 +18,11 @@ from turnlane.checker.python.dialects import Statement, in_this_python
 LARGEST_FILE = 1_000_000
 """In bytes; a larger file that does not parse is data or damaged."""
 
-PARSED_AT_MOST = 4_000_000
-"""Characters given to the parser in all: what bounds the time."""
+PARSED_AT_MOST = 2_000_000
+"""Characters given to the parser in all, beside ten times the file's: what bounds the time."""
+
+TRIES = 25
+"""How often one statement is given to the parser, about."""
 
 _MERGE_MARKER = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$")
 _DEFINITION = re.compile(r"(\s*(?:async\s+def|def|class)\s+\w+)")
@@ -48,7 +51,7 @@ def recover(text: str, flags: int) -> ast.Module | None:
         return None
     text = text.replace("\0", " ").replace("\f", " ")
     text, statements = in_this_python("\n".join(_without_markers(_LINE_END.split(text))))
-    return _Repair(text.split("\n"), statements, flags).tree()
+    return _Repair(text.split("\n"), flags).tree(statements)
 
 
 def _without_markers(lines: Sequence[str]) -> list[str]:
@@ -57,119 +60,157 @@ def _without_markers(lines: Sequence[str]) -> list[str]:
 
 
 class _Repair:
-    """Changes lines until they parse."""
+    """Changes lines until they parse: the innermost statements first, since little text is read quickly."""
 
-    def __init__(self, lines: list[str], statements: Sequence[Statement], flags: int) -> None:
+    def __init__(self, lines: list[str], flags: int) -> None:
         self._lines = lines
-        self._statements = sorted(statements, key=lambda one: one.last - one.first)
         self._flags = flags
-        self._seen: set[int] = set()
-        """The lines that had an error: one that comes back there is no progress."""
-        self._budget = max(PARSED_AT_MOST, 8 * sum(map(len, lines)))
+        self._budget = PARSED_AT_MOST + 10 * sum(map(len, lines))
 
-    def tree(self) -> ast.Module | None:
+    def tree(self, statements: Sequence[Statement]) -> ast.Module | None:
         """The tree of what is left; None when nothing could be made of it."""
-        found = self._parse(self._lines)
-        while not isinstance(found, ast.Module) and self._budget > 0:
-            if not isinstance(found, SyntaxError):
-                break
-            self._lines, found = self._repaired(found)
+        whole = Statement(0, len(self._lines) - 1, 0, list(statements))
+        found = self._parse(whole)
+        if isinstance(found, TabError):
+            self._lines = [_indent(line).expandtabs(8) + line.lstrip() for line in self._lines]  # as Python 2
         if not isinstance(found, ast.Module):
-            found = self._parse(self._checked_apart())
+            self._settle_inner(whole)
+            found = self._repaired(whole)
+        if not isinstance(found, ast.Module):
+            self._keep_only(statements)
+            found = self._parse(whole)
         return found if isinstance(found, ast.Module) else None
 
-    def _parse(self, lines: Sequence[str]) -> ast.Module | Exception:
-        text = "\n".join(lines)
+    def _keep_only(self, statements: Sequence[Statement]) -> None:
+        """Leave nothing but the outermost statements that parse by themselves."""
+        kept = [""] * len(self._lines)
+        for one in statements:
+            if isinstance(self._parse(one), ast.Module):
+                kept[one.first : one.last + 1] = self._lines[one.first : one.last + 1]
+        self._lines = kept
+
+    def _settle_inner(self, around: Statement) -> None:
+        """Make each statement in `around` one that parses."""
+        for one in around.inner:
+            if one.first == around.first and around.first != 0:
+                continue  # shares the line with its header
+            if self._budget > 0 and not isinstance(self._parse(one), ast.Module):
+                self._settle_inner(one)
+                if not isinstance(self._repaired(one), ast.Module):
+                    self._change(Change(one.first, one.last, _indent(self._lines[one.first]) + "pass"))
+
+    def _parse(self, part: Statement) -> ast.Module | Exception:
+        """The tree of some lines; or why there is none, with the line counted in the whole file."""
+        lines = self._lines[part.first : part.last + 1]
+        indented = part.first > 0 and lines[0][:1].isspace()
+        text = "\n".join(["if 1:", *lines] if indented else lines)
         self._budget -= len(text)
         try:
             tree = compile(text, "<checked>", "exec", self._flags, dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except SyntaxError as error:
+            shift = part.first - indented
+            error.lineno = min(max((error.lineno or 1) + shift, part.first + 1), part.last + 1)
+            if named := _NAMED_LINE.search(error.msg):
+                error.msg = f"on line {int(named[1]) + shift}"
+            return error
+        except (ValueError, RecursionError, MemoryError) as error:
             return error
         assert isinstance(tree, ast.Module)
         return tree
 
-    def _repaired(self, error: SyntaxError) -> tuple[list[str], ast.Module | Exception]:
-        """The lines after the smallest change that lets the parser come further, and what it then says."""
-        at = self._line_of(error)
-        self._seen.add(at)
-        if isinstance(error, TabError):
-            lines = _without_tabs(self._lines)
-            return lines, self._parse(lines)
-        for change in self._changes(error, at):
-            lines = _changed(self._lines, change)
-            found = self._parse(lines)
-            if self._is_better(found, at):
-                return lines, found
+    def _change(self, change: Change) -> None:
+        empty = [""] * (change.last - change.first)
+        self._lines[change.first : change.last + 1] = [change.line, *empty]
+
+    def _repaired(self, part: Statement) -> ast.Module | Exception:
+        """Change lines of `part`, as few as possible for each error, until it parses or hope is lost."""
+        seen: set[int] = set()
+        found = self._parse(part)
+        allowance = self._budget - max(TRIES * sum(map(len, self._lines[part.first : part.last + 1])), 20_000)
+        while isinstance(found, SyntaxError) and self._budget > max(allowance, 0):
+            at = _line_of(found)
+            seen.add(at)
+            found = self._next(part, found, seen)
+        return found
+
+    def _next(self, part: Statement, error: SyntaxError, seen: set[int]) -> ast.Module | Exception:
+        """What the parser says after the smallest change that lets it come further."""
+        at = _line_of(error)
+        for change in _changes(self._lines, part, error):
+            before = self._lines[change.first : change.last + 1]
+            self._change(change)
+            found = self._parse(part)
+            if self._is_better(found, at, seen):
+                return found
+            self._lines[change.first : change.last + 1] = before
             if self._budget < 0:
                 break
-        lines = _changed(self._lines, Change(at, at, ""))
-        if lines == self._lines:
-            lines = _changed(lines, self._around(at))
-        return lines, self._parse(lines)
+        first = at
+        while first > part.first and not self._lines[first].strip():
+            first -= 1
+        self._change(Change(first, at, ""))
+        return self._parse(part)
 
-    def _line_of(self, error: SyntaxError) -> int:
-        return min(max((error.lineno or 1) - 1, 0), len(self._lines) - 1)
-
-    def _is_better(self, found: ast.Module | Exception, at: int) -> bool:
+    def _is_better(self, found: ast.Module | Exception, at: int, seen: set[int]) -> bool:
         """Whether the parser met another error than the one at line `at`, and none that the change made."""
         if not isinstance(found, SyntaxError):
             return True
-        line = self._line_of(found)
+        line = _line_of(found)
         if isinstance(found, IndentationError) and not _NAMED_LINE.search(found.msg):
             return line > at and any(map(str.strip, self._lines[at + 1 : line]))
-        return line > at or line not in self._seen
-
-    def _changes(self, error: SyntaxError, at: int) -> Iterator[Change]:
-        """What may help against an error at line `at`, least first."""
-        lines = self._lines
-        if error.msg == "expected ':'":
-            yield Change(at, at, lines[at].rstrip() + ":")
-        if named := _NAMED_LINE.search(error.msg or ""):
-            empty = min(int(named[1]) - 1, at)
-            yield Change(empty, empty, lines[empty] + " pass")
-        yield from _line_changes(lines, at)
-        for one in self._statements:
-            if one.first <= at <= one.last:
-                if one.body > at:
-                    yield from _header_changes(lines, one.first, one.body - 1)
-                yield Change(one.first, one.last, _indent(lines[one.first]) + "pass")
-                yield Change(one.first, one.last, "")
-
-    def _around(self, at: int) -> Change:
-        """Everything from the last line before `at` that says something; nothing helped."""
-        first = at
-        while first > 0 and not self._lines[first].strip():
-            first -= 1
-        return Change(first, at, "")
-
-    def _checked_apart(self) -> list[str]:
-        """The lines without the outermost statements that do not parse by themselves."""
-        lines = self._lines
-        for one in self._statements:
-            if one.outermost and not isinstance(self._parse(lines[one.first : one.last + 1]), ast.Module):
-                lines = _changed(lines, Change(one.first, one.last, ""))
-        return lines
+        return line > at or line not in seen
 
 
-def _without_tabs(lines: Sequence[str]) -> list[str]:
-    """Indented as Python 2 read tabs and spaces."""
-    return [_indent(line).expandtabs(8) + line.lstrip() for line in lines]
+def _line_of(error: SyntaxError) -> int:
+    return (error.lineno or 1) - 1
 
 
 def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _line_changes(lines: Sequence[str], at: int) -> Iterator[Change]:
-    line = lines[at]
+# --- Changes -------------------------------------------------------------------------------------------------
+
+
+def _changes(lines: Sequence[str], part: Statement, error: SyntaxError) -> Iterator[Change]:
+    """What may help against `error`, least first."""
+    at = _line_of(error)
+    if error.msg == "expected ':'":
+        yield Change(at, at, lines[at].rstrip() + ":")
+    if named := _NAMED_LINE.search(error.msg):
+        empty = min(max(int(named[1]) - 1, part.first), at)
+        yield Change(empty, empty, lines[empty] + " pass")
+    if error.msg.startswith("expected 'except'"):
+        yield from _without_try(lines, part, at)
     yield from _header_changes(lines, at, at)
-    yield Change(at, at, _indent(line) + "pass")
+    yield Change(at, at, _indent(lines[at]) + "pass")
     yield Change(at, at, "")
     last = at
-    while last + 1 < len(lines) and len(_indent(lines[last + 1])) >= len(_indent(line)) > 0:
+    while last < part.last and len(_indent(lines[last + 1])) >= len(_indent(lines[at])) > 0:
         last += 1
     if last > at:
         yield Change(at, last, "")
+    for one in reversed(list(_around(part, at))):
+        if one.body > at:
+            yield from _header_changes(lines, one.first, one.body - 1)
+        yield Change(one.first, one.last, _indent(lines[one.first]) + "pass")
+        yield Change(one.first, one.last, "")
+
+
+def _without_try(lines: Sequence[str], part: Statement, at: int) -> Iterator[Change]:
+    """The last `try` before line `at`, whose handlers are the broken part."""
+    for number in range(at, part.first - 1, -1):
+        if lines[number].strip() == "try:":
+            yield Change(number, number, _indent(lines[number]) + "if 1:")
+            return
+
+
+def _around(part: Statement, at: int) -> Iterator[Statement]:
+    """The statements in `part` that line `at` belongs to, outermost first."""
+    for one in part.inner:
+        if one.first <= at <= one.last:
+            yield one
+            yield from _around(one, at)
 
 
 def _header_changes(lines: Sequence[str], first: int, last: int) -> Iterator[Change]:
@@ -179,8 +220,3 @@ def _header_changes(lines: Sequence[str], first: int, last: int) -> Iterator[Cha
         yield Change(first, last, definition[1] + (":" if "class" in definition[1].split() else "():"))
     elif header := _HEADER.match(line):
         yield Change(first, last, header[1] + _CONDITIONS.get(header[2], "if 1:"))
-
-
-def _changed(lines: Sequence[str], change: Change) -> list[str]:
-    empty = [""] * (change.last - change.first)
-    return [*lines[: change.first], change.line, *empty, *lines[change.last + 1 :]]

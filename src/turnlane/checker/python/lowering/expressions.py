@@ -367,8 +367,10 @@ def bind(
         place = lower(s, target)
     elif isinstance(target, ast.Tuple | ast.List):
         return _unpack(s, target.elts, value, span)
+    elif isinstance(target, ast.Starred):
+        return bind(s, target.value, value, span)  # no program: the parser lets it pass
     else:
-        lower(s, target)  # only a broken file has such a target
+        lower(s, target)  # nor this
         return None
     made = new(Assignment, (place, value, span, s.block, augmented, annotation, len(s.calls)))
     s.assignments.append(made)
