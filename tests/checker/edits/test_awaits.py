@@ -143,6 +143,46 @@ def test_a_runner_in_a_cell_becomes_top_level_await(rewrite: Any) -> None:
     assert rewrite.fix.safe
 
 
+LOOPS = [
+    (
+        "loop = asyncio.get_event_loop()\n    «loop.run_until_complete(a())»\n    loop.run_until_complete(b())",
+        "await a()\n    await b()",
+    ),
+    (
+        "loop = asyncio.new_event_loop()\n    asyncio.set_event_loop(loop)\n    try:\n"
+        "        return «loop.run_until_complete(a())»\n    finally:\n"
+        "        loop.run_until_complete(loop.shutdown_asyncgens())\n        loop.close()",
+        "return await a()\n",
+    ),
+    (
+        "loop = asyncio.get_running_loop()\n    loop.set_debug(True)\n    «loop.run_until_complete(a())»",
+        "loop = asyncio.get_running_loop()\n    loop.set_debug(True)\n    await a()",
+    ),
+    ("«asyncio.new_event_loop().run_until_complete(a())»", "await a()"),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), LOOPS)
+def test_a_loop_of_its_own_goes_too(rewrite: Any, before: str, after: str) -> None:
+    assert rewrite(edits.unwrap_runner, IMPORTS + IN + before) == IMPORTS + IN + after
+
+
+def test_a_new_loop_with_another_use_stays(rewrite: Any) -> None:
+    before = "loop = asyncio.new_event_loop()\n    «loop.run_until_complete(a())»\n    loop.call_soon(f)"
+    assert rewrite(edits.unwrap_runner, IMPORTS + IN + before) is None
+
+
+def test_a_loop_of_the_function_that_is_made_async(rewrite: Any) -> None:
+    before = (
+        "import asyncio\ndef h():\n    loop = asyncio.new_event_loop()\n    try:\n"
+        "        return «loop.run_until_complete(a())»\n    finally:\n        loop.close()\n"
+        "async def g():\n    «h()»"
+    )
+    assert rewrite(make_async, before) == (
+        "import asyncio\nasync def h():\n    return await a()\nasync def g():\n    await h()"
+    )
+
+
 def make_async(code: edits.Code, runner: Place, *callers: Place) -> Any:
     return edits.make_async(code, runner, [(code, place) for place in callers])
 
@@ -180,6 +220,8 @@ def test_cells_may_call_it(rewrite: Any) -> None:
     [
         "def g():\n    return «h()»\ndef h():\n    return «asyncio.run(a())»",
         "x = «h()»\ndef h():\n    return «asyncio.run(a())»",
+        "async def g():\n    submit(h)\n    «h()»\ndef h():\n    return «asyncio.run(a())»",
+        "async def g():\n    «h()»\n    h()\ndef h():\n    return «asyncio.run(a())»",
         "async def g():\n    return lambda: «h()»\ndef h():\n    return «asyncio.run(a())»",
         "async def g():\n    return «h()»\ndef h():\n    yield «asyncio.run(a())»",
         "async def g():\n    return «h()»\n@property\ndef h():\n    return «asyncio.run(a())»",

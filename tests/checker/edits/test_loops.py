@@ -71,6 +71,7 @@ LOOPS = [
 ]
 
 LOOPS_THAT_STAY = [
+    "if asyncio.get_event_loop().is_running():\n    x\n«asyncio.get_event_loop().run_until_complete(main())»",
     "loop = asyncio.get_event_loop()\n«loop.run_until_complete(main())»\nloop.call_later(1, f)",
     "loop = asyncio.get_event_loop()\n«loop.run_until_complete(main())»\nloop.run_until_complete(main())",
     "loop = «asyncio.get_event_loop()»\nloop.run_until_complete(main())\nloop.run_until_complete(main())",

@@ -9,6 +9,7 @@ from typing import Final
 
 from turnlane.checker.edits.code import Change, Code, Function
 from turnlane.checker.edits.imports import bind_module
+from turnlane.checker.edits.loops import loop_statements, makes_loop, shuts_down, without
 from turnlane.checker.finding import Edit, Fix, Place
 from turnlane.checker.python.facts import Span
 
@@ -46,9 +47,12 @@ def insert_await(code: Code, span: Span | Place, *, safe: bool = True) -> Fix | 
 
 
 def unwrap_runner(code: Code, span: Span | Place, *, safe: bool = True) -> Fix | None:
-    """`asyncio.run(x)` or `loop.run_until_complete(x)` at `span` to `await x`, where `await` is allowed."""
+    """`asyncio.run(x)` or `loop.run_until_complete(x)` at `span` to `await x`, where `await` is allowed.
+
+    A loop that was made for it alone goes, with everything else that it runs.
+    """
     call = code.expression(span, ast.Call)
-    changes = _unwrapped(code, call) if call is not None else None
+    changes = None if call is None else _all_unwrapped(code, _of_same_loop(code, call))
     return None if changes is None else code.fix("Await it in the running event loop", changes, safe=safe)
 
 
@@ -61,12 +65,13 @@ def make_async(code: Code, span: Span | Place, callers: Sequence[tuple[Code, Spa
     function = code.scope(call) if call is not None else None
     if not isinstance(function, ast.FunctionDef) or not _can_be_async(code, function):
         return None
+    if _is_passed_on(code, function, [place for other, place in callers if other is code]):
+        return None
     edits: list[Edit] = [code.edit(Change(code.start(function), code.start(function), "async "))]
-    for runner in _runners(code, function):
-        changes = _unwrapped(code, runner, {function})
-        if changes is None:
-            return None
-        edits += map(code.edit, changes)
+    unwrapped = _all_unwrapped(code, _runners(code, function), {function})
+    if unwrapped is None:
+        return None
+    edits += [code.edit(change) for change in unwrapped if change.text or change.start < change.end]
     for other, place in callers:
         node = other.expression(place, ast.Call)
         changes = None if node is None else _awaited(other, node, {function})
@@ -192,6 +197,48 @@ def is_runner(code: Code, call: ast.Call) -> bool:
     return by_loop or code.dotted(call.func) in _RUNNERS | _FUNCTION_RUNNERS
 
 
+def _receiver(call: ast.Call) -> ast.Name | None:
+    """`loop` in `loop.run_until_complete(x)`."""
+    is_run = isinstance(call.func, ast.Attribute) and call.func.attr == "run_until_complete"
+    value = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return value if is_run and isinstance(value, ast.Name) else None
+
+
+def _of_same_loop(code: Code, call: ast.Call) -> list[ast.Call]:
+    """The calls in the same function that the same loop runs, but those that end it."""
+    loop, scope = _receiver(call), code.scope(call)
+    if loop is None:
+        return [call]
+    calls = (node for node in ast.walk(scope) if isinstance(node, ast.Call) and not shuts_down(node))
+    return [
+        node for node in calls if (name := _receiver(node)) and name.id == loop.id and code.scope(node) is scope
+    ]
+
+
+def _all_unwrapped(
+    code: Code, calls: Sequence[ast.Call], made_async: Collection[ast.AST] = ()
+) -> list[Change] | None:
+    """The changes that unwrap calls of one function, and delete what made and closed their loops."""
+    changes: list[Change] = []
+    loops: dict[str, list[ast.Name]] = {}
+    for call in calls:
+        unwrapped = _unwrapped(code, call, made_async)
+        if unwrapped is None:
+            return None
+        changes += unwrapped
+        if loop := _receiver(call):
+            loops.setdefault(loop.id, []).append(loop)
+    for runs in loops.values():
+        statements = loop_statements(code, runs)
+        if statements is None and makes_loop(code, runs[0]):
+            return None  # it would be left open
+        gone = without(code, statements or [])
+        if gone is None:
+            return None
+        changes += gone
+    return changes or None
+
+
 def _unwrapped(code: Code, call: ast.Call, made_async: Collection[ast.AST] = ()) -> list[Change] | None:
     if not is_runner(code, call) or not code.can_await(call, made_async):
         return None
@@ -269,6 +316,18 @@ def _can_be_async(code: Code, function: ast.FunctionDef) -> bool:
     return all(_allows_async(decorator) for decorator in function.decorator_list)
 
 
+def _is_passed_on(code: Code, function: ast.FunctionDef, callers: Sequence[Span | Place]) -> bool:
+    """Whether the file mentions a plain function elsewhere than where it is called, as a callback for one."""
+    if isinstance(code.parents.get(function), ast.ClassDef):
+        return False
+    calls = [code.expression(place, ast.Call) for place in callers]
+    called = {call.func for call in calls if call is not None}
+    return any(
+        isinstance(node, ast.Name) and node.id == function.name and node not in called
+        for node in ast.walk(code.tree)
+    )
+
+
 def _allows_async(decorator: ast.expr) -> bool:
     if isinstance(decorator, ast.Name):
         return decorator.id in _PLAIN_DECORATORS
@@ -283,5 +342,8 @@ def _runners(code: Code, function: ast.FunctionDef) -> list[ast.Call]:
     return [
         node
         for node in ast.walk(function)
-        if isinstance(node, ast.Call) and is_runner(code, node) and code.scope(node) is function
+        if isinstance(node, ast.Call)
+        and is_runner(code, node)
+        and not shuts_down(node)
+        and code.scope(node) is function
     ]

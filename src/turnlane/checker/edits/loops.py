@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from turnlane.checker.edits.code import Change, Code, Function
@@ -40,9 +40,11 @@ def legacy_loop(code: Code, span: Span | Place) -> Fix | None:
     if _gets_loop(code, receiver):
         doomed: list[ast.stmt] | None = []
     else:
-        doomed = _loop_statements(code, runner, receiver) if isinstance(receiver, ast.Name) else None
+        doomed = loop_statements(code, [receiver]) if isinstance(receiver, ast.Name) else None
+    if doomed is None or _gets_another(code, runner, doomed):
+        return None
     bound = bind_module(code, "asyncio", runner.lineno)
-    if doomed is None or bound is None or (changes := _without(code, doomed)) is None:
+    if bound is None or (changes := without(code, doomed)) is None:
         return None
     name, added = bound
     replaced = Change(code.start(runner.func), code.end(runner.func), f"{name}.run")
@@ -76,7 +78,7 @@ def _runner_of(code: Code, getter: ast.Call) -> ast.Call | None:
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == name
-        and not _shuts_down(node)
+        and not shuts_down(node)
     ]
     return runners[0] if len(runners) == 1 else None
 
@@ -120,17 +122,27 @@ def _is_generator(code: Code, function: ast.AsyncFunctionDef) -> bool:
     return bool(function.decorator_list) or any(code.scope(node) is function for node in yields)
 
 
-def _loop_statements(code: Code, runner: ast.Call, loop: ast.Name) -> list[ast.stmt] | None:
-    """The statements that make, set and close the loop; None when it has any other use."""
+def _gets_another(code: Code, runner: ast.Call, doomed: list[ast.stmt]) -> bool:
+    """Whether the function gets the loop elsewhere too, and so may do more with it than is seen here."""
+    ours = {node for statement in doomed for node in ast.walk(statement)} | set(ast.walk(runner))
     scope = code.scope(runner)
+    return any(
+        isinstance(node, ast.expr) and _gets_loop(code, node) and node not in ours and code.scope(node) is scope
+        for node in ast.walk(scope)
+    )
+
+
+def loop_statements(code: Code, runs: Sequence[ast.Name]) -> list[ast.stmt] | None:
+    """The statements that make, set and close a loop; None when it has any other use than `runs`, in one scope."""
+    scope, loop = code.scope(runs[0]), runs[0].id
     if isinstance(scope, ast.Lambda | ast.ClassDef):
         return None
     doomed: list[ast.stmt] = []
-    for use in _uses(code, scope, loop.id):
+    for use in _uses(code, scope, loop):
         statement = code.statement(use)
-        if use is loop:
+        if use in runs:
             continue
-        if code.scope(use) is not scope or statement is None or not _only_manages(code, statement, loop.id):
+        if code.scope(use) is not scope or statement is None or not _only_manages(code, statement, loop):
             return None
         doomed.append(statement)
     return doomed if any(isinstance(node, ast.Assign) for node in doomed) else None
@@ -176,10 +188,22 @@ def _only_manages(code: Code, statement: ast.stmt, loop: str) -> bool:
         return len(call.args) == 1 and isinstance(call.args[0], ast.Name)
     if not isinstance(call.func, ast.Attribute) or not isinstance(call.func.value, ast.Name):
         return False
-    return (call.func.attr == "close" and not call.args) or (_is_run(call) and _shuts_down(call))
+    return (call.func.attr == "close" and not call.args) or (_is_run(call) and shuts_down(call))
 
 
-def _shuts_down(call: ast.Call) -> bool:
+def makes_loop(code: Code, name: ast.Name) -> bool:
+    """Whether a statement of the scope of `name` makes a new loop of that name."""
+    scope = code.scope(name)
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and code.dotted(node.value.func) == "asyncio.new_event_loop"
+        and any(isinstance(target, ast.Name) and target.id == name.id for target in node.targets)
+        for node in ast.walk(scope)
+    )
+
+
+def shuts_down(call: ast.Call) -> bool:
     """`loop.run_until_complete(loop.shutdown_asyncgens())`, which `asyncio.run` does by itself."""
     inner = call.args[0] if len(call.args) == 1 else None
     return (
@@ -191,7 +215,7 @@ def _shuts_down(call: ast.Call) -> bool:
     )
 
 
-def _without(code: Code, doomed: list[ast.stmt]) -> list[Change] | None:
+def without(code: Code, doomed: list[ast.stmt]) -> list[Change] | None:
     """The changes that delete statements; a `finally` that only closed the loop goes with them."""
     changes: list[Change] = []
     left = set(doomed)
