@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from turnlane.checker.libraries.effects import by_method
 from turnlane.checker.python.boundaries import Crossing, crossing_of
 from turnlane.checker.python.entries import Entry, entries_of
 from turnlane.checker.python.evaluate import Evaluator
-from turnlane.checker.python.facts import Block, Call, Constant, Name, Scope
+from turnlane.checker.python.facts import Attribute, Block, Call, Constant, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
 from turnlane.checker.python.situations import Situation
@@ -31,6 +32,8 @@ from turnlane.checker.python.values import (
 LONGEST_ROUTE: Final = 24
 MOST_VISITS: Final = 60_000
 """Frames visited in one program, by situation; a bound against explosions, far above what projects need."""
+MOST_ARRIVALS: Final = 100
+"""Calls of one function in one situation that are told apart."""
 
 
 class Route(NamedTuple):
@@ -108,6 +111,8 @@ class Exploration:
         self.evaluator = Evaluator(program)
         self.sites: list[Site] = []
         self.entries: list[Entry] = []
+        self.arrivals: dict[tuple[Frame, Situation], list[Route]] = {}
+        """All ways of one step into a frame; sites are kept for the first only."""
         self._seen: set[tuple[Frame, Situation]] = set()
         self._reached: set[tuple[str, int]] = set()
 
@@ -134,6 +139,9 @@ class Exploration:
             route = waiting.pop()
             key = (route.frame, route.situation)
             blocks = only_blocks if route is root else None
+            arrivals = self.arrivals.setdefault(key, [])
+            if len(arrivals) < MOST_ARRIVALS:
+                arrivals.append(route)
             if (key in self._seen and blocks is None) or len(self._seen) > MOST_VISITS:
                 continue
             self._seen.add(key)
@@ -150,7 +158,7 @@ class Exploration:
                 continue
             if dead and any(block in dead for block in frame.view.blocks_around(scope, call.block)):
                 continue
-            targets = self.evaluator.evaluate(call.callee, frame)
+            targets = self.evaluator.evaluate(call.callee, frame) or self._by_method(call)
             if targets:
                 site = Site(route, number, targets)
                 self.sites.append(site)
@@ -164,6 +172,11 @@ class Exploration:
                         frame.path, child.number, closure=frame if scope.number else None
                     )
                     yield route._replace(frame=inside)
+
+    def _by_method(self, call: Call) -> tuple[Ref, ...]:
+        """What a method of an object of unknown type is, where its name alone leaves no doubt."""
+        known = by_method(call.callee.name) if isinstance(call.callee, Attribute) else None
+        return (Ref(self.evaluator.external(known.symbol)),) if known is not None else ()
 
     def _lead_on(self, site: Site) -> Iterator[Route]:
         """The frames that a call runs."""
