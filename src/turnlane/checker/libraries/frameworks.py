@@ -124,8 +124,8 @@ class ClassEntry:
             if name in seen:
                 continue
             seen.add(name)
-            entry = _class(name)
-            if entry is not None:
+            entry = _lookup(name)
+            if isinstance(entry, ClassEntry):
                 yield entry
                 waiting[:0] = entry.bases
 

@@ -62,19 +62,36 @@ def _merge(merged: dict[str, Any], table: Table, versions: dict[str, str]) -> No
     for distribution, version in versions.items():
         merged["versions"].setdefault(distribution, []).append(version)
     for name, row in table.classes.items():
+        package, _, plain = name.rpartition(".")
+        if plain in merged["aliases"].get(package, {}):
+            continue  # a newer release defines it elsewhere and re-exports it here
         known = merged["classes"].setdefault(name, row)
         if known is not row:
-            known[6] = (
-                row[6] | known[6]
-            )  # methods that newer releases dropped are still called by users of older ones
+            known[6] = _merged_methods(known[6], row[6])
             known[4] += [base for base in row[4] if base not in known[4]]
-            known[5] += [parameter for parameter in row[5] if parameter not in known[5]]
+            known[5] = _merged_parameters(known[5], row[5])
     for name, row in table.functions.items():
         merged["functions"].setdefault(name, row)
     for package, aliases in table.aliases.items():
         known = merged["aliases"].setdefault(package, {})
         for alias, target in aliases.items():
             known.setdefault(alias, target)
+
+
+def _merged_methods(newer: dict[str, str], older: dict[str, str]) -> dict[str, str]:
+    """All of both; but of a method that was sync in one and async in the other, nothing is known."""
+    return {
+        name: newer.get(name) or older[name]
+        for name in older | newer
+        if name not in newer or name not in older or newer[name][0] == older[name][0]
+    }
+
+
+def _merged_parameters(newer: list[str], older: list[str]) -> list[str]:
+    """Positions as in the newer release; what only the older one had can still be given by name."""
+    gone = [name for name in older if name not in newer and name != "*"]
+    names = [*newer, *gone]
+    return sorted(names, key=lambda name: name == "**")
 
 
 def _compact(table: dict[str, Any]) -> str:

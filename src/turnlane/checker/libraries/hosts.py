@@ -56,7 +56,7 @@ def subclass_rows() -> tuple[Registration, ...]:
 
 @cache
 def name_rows() -> tuple[Registration, ...]:
-    """The rows for functions that a platform finds by itself; `symbol` is what the module has to import, or `*`."""
+    """The rows for functions that a platform finds by itself; `symbol`: what the module has to import, or `*`."""
     return tuple(row for row in REGISTRATIONS if row.how == "name")
 
 

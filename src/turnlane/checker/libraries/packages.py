@@ -9,7 +9,8 @@ import ast
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Module(NamedTuple):
     name: str
     distribution: str
     is_package: bool
+    is_stub: bool
     definitions: dict[str, list[Definition]]
     """Several of one name: overloads, and those of different branches."""
     bindings: dict[str, str]
@@ -35,47 +37,61 @@ class Module(NamedTuple):
 
 
 class Packages:
-    """The modules of some distributions that are meant to be installed together."""
+    """The modules of some distributions that are meant to be installed together; each is parsed when asked for."""
 
     def __init__(self) -> None:
-        self.modules: dict[str, Module] = {}
         self.versions: dict[str, str] = {}
+        self._files: dict[str, list[tuple[str, str, Callable[[], bytes]]]] = {}
+        self._parsed: dict[str, Module] = {}
 
     def add_wheel(self, wheel: Path) -> None:
-        """Read every module of a wheel."""
+        """Know every module of a wheel."""
         distribution, version = wheel.name.split("-")[:2]
         distribution = distribution.replace("_", "-")
         self.versions[distribution] = version
-        with zipfile.ZipFile(wheel) as archive:
-            files = ((name, archive.read(name)) for name in archive.namelist())
-            self._add(distribution, files)
+        archive = zipfile.ZipFile(wheel)
+        for name in archive.namelist():
+            if ".dist-info/" not in name and ".data/" not in name:
+                self._add(name, distribution, partial(archive.read, name))
 
     def add_folder(self, folder: Path, distribution: str) -> None:
-        """Read a package (or single module) as it lies installed; `folder` is the package itself."""
-        root = folder.parent
-        paths = [folder] if folder.is_file() else sorted(folder.rglob("*.py*"))
-        self._add(distribution, ((path.relative_to(root).as_posix(), path.read_bytes()) for path in paths))
+        """Know every module of a package (or the single module) as it lies installed at `folder`."""
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*.py*")):
+            self._add(path.relative_to(folder.parent).as_posix(), distribution, path.read_bytes)
 
-    def _add(self, distribution: str, files: Iterable[tuple[str, bytes]]) -> None:
-        for name, data in files:
-            if not name.endswith((".py", ".pyi")) or ".dist-info/" in name or ".data/" in name:
-                continue
-            try:
-                tree = ast.parse(data)
-            except (SyntaxError, ValueError):
-                continue  # templates and test data; a real module that did not parse shows in the verifier
-            module = _module(name, distribution, tree)
-            known = self.modules.get(module.name)
-            if known is None:
-                self.modules[module.name] = module
-                continue
-            # A stub beside a module that loads its names lazily: both count, what runs first.
-            first, second = (module, known) if name.endswith(".py") else (known, module)
-            self.modules[module.name] = first._replace(
-                definitions=second.definitions | first.definitions,
-                bindings=second.bindings | first.bindings,
-                stars=first.stars + second.stars,
+    def _add(self, path: str, distribution: str, read: Callable[[], bytes]) -> None:
+        if path.endswith((".py", ".pyi")):
+            name = path.rpartition(".")[0].replace("/", ".").removesuffix(".__init__")
+            self._files.setdefault(name, []).append((path, distribution, read))
+
+    def names(self) -> list[str]:
+        """The modules, dotted."""
+        return list(self._files)
+
+    def modules(self) -> Iterator[Module]:
+        """Every module, parsed."""
+        for name in self._files:
+            if (module := self.module(name)) is not None:
+                yield module
+
+    def module(self, name: str) -> Module | None:
+        """The module of that name; None when it is not there or does not parse (templates, test data)."""
+        if name in self._parsed:
+            return self._parsed[name]
+        parts = [part for file in self._files.get(name, ()) if (part := _parse(name, *file)) is not None]
+        if not parts:
+            return None
+        # A stub beside a module that loads its names lazily: both count, first what runs.
+        parts.sort(key=lambda part: part.is_stub)
+        module = parts[0]
+        for part in parts[1:]:
+            module = module._replace(
+                definitions=part.definitions | module.definitions,
+                bindings=part.bindings | module.bindings,
+                stars=module.stars + part.stars,
             )
+        self._parsed[name] = module
+        return module
 
     def resolve(self, name: str) -> str | None:
         """The dotted name under which `name` is defined, following re-exports; None when nothing defines it."""
@@ -106,7 +122,7 @@ class Packages:
         """The longest module that `name` starts with, and the rest."""
         parts = name.split(".")
         for length in range(len(parts), 0, -1):
-            module = self.modules.get(".".join(parts[:length]))
+            module = self.module(".".join(parts[:length]))
             if module is not None:
                 return module, ".".join(parts[length:])
         return None, name
@@ -114,7 +130,7 @@ class Packages:
     def definitions(self, name: str) -> list[Definition]:
         """What stands under the (resolved) name: several for overloads."""
         package, _, plain = name.rpartition(".")
-        module = self.modules.get(package)
+        module = self.module(package)
         return module.definitions.get(plain, []) if module is not None else []
 
     def exports(self, module: Module) -> Iterator[str]:
@@ -122,7 +138,7 @@ class Packages:
         yield from module.definitions
         yield from module.bindings
         for star in module.stars:
-            other = self.modules.get(star)
+            other = self.module(star)
             if other is not None and other is not module:
                 yield from self.exports(other)
 
@@ -158,12 +174,13 @@ def download(requirements: Iterable[str], folder: Path) -> list[Path]:
     return wheels
 
 
-def _module(path: str, distribution: str, tree: ast.Module) -> Module:
-    parts = path.rpartition(".")[0].split("/")
-    is_package = parts[-1] == "__init__"
-    if is_package:
-        parts.pop()
-    module = Module(".".join(parts), distribution, is_package, {}, {}, [])
+def _parse(name: str, path: str, distribution: str, read: Callable[[], bytes]) -> Module | None:
+    try:
+        tree = ast.parse(read())
+    except (SyntaxError, ValueError):
+        return None
+    is_package = path.rpartition(".")[0].endswith("__init__")
+    module = Module(name, distribution, is_package, path.endswith(".pyi"), {}, {}, [])
     for statement in _statements(tree.body):
         _read(statement, module)
     return module

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from turnlane.checker.libraries import roles
 from turnlane.checker.libraries.frameworks import Role
-from turnlane.checker.libraries.packages import Packages, dotted
+from turnlane.checker.libraries.packages import Module, Packages, dotted
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -49,7 +49,7 @@ class _Describer:
         return {self.packages.resolve(name) for name in names} - {None}
 
     def _read_bases(self) -> None:
-        for module in self.packages.modules.values():
+        for module in self.packages.modules():
             for name, definitions in module.definitions.items():
                 if isinstance(definitions[-1], ast.ClassDef):
                     nodes = [_unsubscripted(base) for base in definitions[-1].bases]
@@ -71,6 +71,11 @@ class _Describer:
                 kept.update(name for name in lineage if name in self.bases)
         return kept
 
+    def _distribution(self, name: str) -> str:
+        module = self.packages.module(name.rpartition(".")[0])
+        assert module is not None
+        return module.distribution
+
     def role(self, name: str) -> Role | None:
         return next((self.roots[base] for base in self.lineages[name] if base in self.roots), None)
 
@@ -91,7 +96,7 @@ class _Describer:
         keeps = role in roles.KEEPS_STATE and not any(base in self.stateless for base in lineage)
         keeps = keeps or any(base in self.stateful for base in lineage)
         return [
-            self.packages.modules[name.rpartition(".")[0]].distribution,
+            self._distribution(name),
             _family(name),
             role,
             int(keeps),
@@ -128,27 +133,30 @@ class _Describer:
         return []
 
     def _methods(self, name: str) -> dict[str, str]:
-        functions = self._class_functions(name)
-        role = self.role(name)
-        names = {
-            inherited
-            for owner in self.lineages[name]
-            if owner in self.bases
-            for inherited in self._class_functions(owner)
-        }
-        module = name.rpartition(".")[0]
+        """Its own methods; inherited ones only where this class gives them another meaning."""
+        own = self._class_functions(name)
+        inherited = self._inherited(name)
+        tool_runs = self.tools.get(name, frozenset())
+        running = _running(self.role(name)) | tool_runs
         methods = {}
-        for method, definitions in functions.items():
-            if method.startswith("_"):
+        for method, (definitions, module) in inherited.items():
+            if method.startswith("_") or (method not in own and method not in tool_runs):
                 continue
-            runs = method in roles.RUNS.get(_running_role(role), frozenset())
-            runs = runs or any(method in self.tools.get(base, ()) for base in self.lineages[name])
-            code = self._code(definitions, module, runs)
-            if code[0] == "s" and f"a_{method}" in names:
+            code = self._code(definitions, module, method in running)
+            if code[0] == "s" and f"a_{method}" in inherited:
                 code += f" ~a_{method}"
             if code[0] != "p" or ">" in code:
                 methods[method] = code
         return methods
+
+    def _inherited(self, name: str) -> dict[str, tuple[list[Function], str]]:
+        """The functions of a class and its bases, the nearest first, with the module that each stands in."""
+        found: dict[str, tuple[list[Function], str]] = {}
+        for owner in self.lineages[name]:
+            if owner in self.bases:
+                for method, definitions in self._class_functions(owner).items():
+                    found.setdefault(method, (definitions, owner.rpartition(".")[0]))
+        return found
 
     # --- Functions ---------------------------------------------------------------------------------------
 
@@ -161,7 +169,7 @@ class _Describer:
         if code[0] == "s" and self.packages.definitions(f"{module}.a_{plain}"):
             code += f" ~a_{plain}"
         return [
-            self.packages.modules[module].distribution,
+            self._distribution(name),
             _family(name),
             code,
             _parameters(definitions[-1], bound=False),
@@ -176,6 +184,8 @@ class _Describer:
         if kind == "a" and _streams_by_keyword(definitions):
             code += " ?stream"
         returned = next((found for each in definitions if (found := self._returned(each.returns, module))), "")
+        if kind == "s" and returned in self.bases and "__aiter__" in self._class_functions(returned):
+            code = code.replace("s", "g", 1)
         return f"{code} >{returned}" if returned else code
 
     def _returned(self, node: ast.expr | None, module: str) -> str:
@@ -203,22 +213,26 @@ class _Describer:
     def _aliases(self, kept: set[str]) -> dict[str, dict[str, str]]:
         """By package, the names it re-exports: the defining module, or the whole name if it differs."""
         aliases: dict[str, dict[str, str]] = {}
-        for module in self.packages.modules.values():
+        for module in self.packages.modules():
             for name in set(self.packages.exports(module)):
                 target = self.packages.resolve(f"{module.name}.{name}")
-                if target not in kept or target == f"{module.name}.{name}" or not _is_public(module.name, name):
+                if target not in kept or target == f"{module.name}.{name}" or not _is_public(module, name):
                     continue
                 defined_in, _, plain = target.rpartition(".")
                 aliases.setdefault(module.name, {})[name] = defined_in if plain == name else target
         return {package: dict(sorted(names.items())) for package, names in aliases.items()}
 
 
-def _is_public(module: str, name: str) -> bool:
-    return not name.startswith("_") and not any(part.startswith("_") for part in module.split("."))
+def _is_public(module: Module, name: str) -> bool:
+    """Whether users import it from there; some reach into private packages, but not for what a module imports."""
+    return not name.startswith("_") and (module.is_package or "._" not in module.name)
 
 
-def _running_role(role: Role | None) -> Role:
-    return "agent" if role in ("manager", "user_proxy") or role is None else role
+def _running(role: Role | None) -> frozenset[str]:
+    """The methods that start a run, for classes of a role; for a mixin, those of whatever it may be mixed into."""
+    if role is None:
+        return frozenset().union(*roles.RUNS.values())
+    return roles.RUNS.get("agent" if role in ("manager", "user_proxy") else role, frozenset())
 
 
 def _family(name: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from turnlane.checker.libraries.registration import Context, Registration, methods, rows
 
 _DISCORD = Context("Discord", "callback", "loop")
-_DISCORD_CLIENTS = "discord.Client discord.Bot discord.ext.commands.Bot"
-_FORK_CLIENTS = "nextcord.Client nextcord.ext.commands.Bot disnake.Client disnake.ext.commands.Bot"
-_DISCORD_REGISTRARS = "event command slash_command listen hybrid_command message_command user_command"
+_CLIENTS = "discord.Client nextcord.Client disnake.Client"
+_COMMAND_BOTS = "discord.ext.commands.Bot nextcord.ext.commands.Bot disnake.ext.commands.Bot"
+_SLASH_BOTS = (
+    "discord.Bot nextcord.Client nextcord.ext.commands.Bot disnake.ext.commands.Bot"  # the first: py-cord
+)
 _DISCORD_FUNCTIONS = (
     "discord.app_commands.command discord.app_commands.CommandTree.command discord.ext.commands.command "
     "discord.ext.commands.hybrid_command discord.ext.commands.Cog.listener discord.ext.tasks.loop "
@@ -25,9 +27,12 @@ _BOTS = Context("Bot Framework", "callback", "loop")
 _FASTAGENCY = Context("FastAgency", "callback", "threadpool", asynchronous="own loop")
 
 ROWS: list[Registration] = [
-    *rows(_DISCORD, "decorator", methods(f"{_DISCORD_CLIENTS} {_FORK_CLIENTS}", _DISCORD_REGISTRARS)),
+    *rows(_DISCORD, "decorator", methods(f"{_CLIENTS} {_COMMAND_BOTS} discord.Bot", "event")),
+    *rows(_DISCORD, "decorator", methods(f"{_COMMAND_BOTS} discord.Bot", "command listen")),
+    *rows(_DISCORD, "decorator", methods(_SLASH_BOTS, "slash_command message_command user_command")),
+    *rows(_DISCORD, "decorator", "discord.ext.commands.Bot.hybrid_command"),
     *rows(_DISCORD, "decorator", _DISCORD_FUNCTIONS),
-    *rows(_DISCORD, "subclass", f"{_DISCORD_CLIENTS} {_FORK_CLIENTS}", "on_* setup_hook"),
+    *rows(_DISCORD, "subclass", f"{_CLIENTS} {_COMMAND_BOTS} discord.Bot", "on_* setup_hook"),
     *rows(_TELEGRAM, "argument", methods("telegram.ext", "CommandHandler MessageHandler"), "1 callback"),
     *rows(_TELEGRAM, "argument", methods("telegram.ext", "CallbackQueryHandler InlineQueryHandler"), "0 callback"),
     *rows(

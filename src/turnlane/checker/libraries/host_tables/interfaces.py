@@ -75,7 +75,7 @@ _NICEGUI = Context("NiceGUI", "callback", "loop")  # a def is called on the loop
 _NICEGUI_PAGE = Context("NiceGUI", "session", "loop")
 _NICEGUI_START = Context("NiceGUI", "startup", "loop", "one")
 _NICEGUI_EVENTS = {
-    "on_click": "button menu_item item chip fab fab_action",
+    "on_click": "button menu_item item chip fab_action",
     "on_change": (
         "input textarea select checkbox switch slider number radio toggle range date time color_input editor "
         "codemirror tabs tab_panels"
@@ -118,7 +118,8 @@ _OTHER_ROWS = [
     *rows(Context("Mesop", "session", "own", asynchronous="own loop"), "decorator", "mesop.page"),
     *rows(_MESOP, "argument", "mesop.labs.chat mesop.labs.text_to_text", "0 transform"),
     *rows(_MESOP, "argument", "mesop.button mesop.content_button mesop.box", "on_click"),
-    *rows(_MESOP, "argument", "mesop.input mesop.textarea", "on_blur on_input on_enter"),
+    *rows(_MESOP, "argument", "mesop.input mesop.textarea", "on_blur on_input"),
+    *rows(_MESOP, "argument", "mesop.input", "on_enter"),
     *rows(_MESOP, "argument", "mesop.checkbox mesop.radio mesop.slide_toggle", "on_change"),
     *rows(_MESOP, "argument", "mesop.select", "on_selection_change"),
     *rows(_MESOP, "argument", "mesop.uploader", "on_upload"),

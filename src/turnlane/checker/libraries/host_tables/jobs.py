@@ -28,7 +28,7 @@ _QUEUE_ROWS = [
     *rows(_RQ, "argument", "rq.Queue.enqueue_call", "0 func"),
     *rows(_RQ, "argument", "rq.Queue.enqueue_in rq.Queue.enqueue_at", "1 func"),
     *rows(_RQ, "decorator", "rq.decorators.job"),
-    *rows(_DRAMATIQ, "decorator", "dramatiq.actor dramatiq.Broker.actor"),
+    *rows(_DRAMATIQ, "decorator", "dramatiq.actor"),
     *rows(_HUEY, "decorator", methods(_HUEYS, "task periodic_task on_startup")),
     *rows(_HUEY, "decorator", methods("huey.contrib.djhuey", "task periodic_task db_task db_periodic_task")),
     *rows(_ARQ, "argument", "arq.func arq.cron arq.worker.func", "0 coroutine"),
@@ -67,7 +67,7 @@ _AZURE = Context("Azure Functions", "request", "threadpool")
 _AZURE_TRIGGERS = (
     "route function_name queue_trigger timer_trigger schedule blob_trigger event_grid_trigger "
     "event_hub_message_trigger service_bus_queue_trigger service_bus_topic_trigger cosmos_db_trigger "
-    "generic_trigger activity_trigger mcp_tool_trigger"
+    "generic_trigger activity_trigger"
 )
 _GOOGLE = Context("Google Cloud Functions", "request", "own", asynchronous="never")
 _MODAL = Context("Modal", "request", "threadpool")

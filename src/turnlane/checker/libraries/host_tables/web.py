@@ -11,7 +11,7 @@ _CRUD = "get post put delete patch"
 _FASTAPI = Context("FastAPI", "request", "threadpool")
 _FASTAPI_START = Context("FastAPI", "startup", "loop", "one")
 _FASTAPI_CLASSES = "fastapi.FastAPI fastapi.APIRouter"
-_FASTAPI_ROUTES = f"{_VERBS} trace api_route route websocket websocket_route middleware exception_handler"
+_FASTAPI_ROUTES = f"{_VERBS} trace api_route route websocket websocket_route"
 
 _STARLETTE = Context("Starlette", "request", "threadpool")
 _STARLETTE_START = Context("Starlette", "startup", "loop", "one")
@@ -21,7 +21,8 @@ _FASTAPI_ROWS = [
     *rows(_FASTAPI, "decorator", methods(_FASTAPI_CLASSES, _FASTAPI_ROUTES)),
     *rows(_FASTAPI, "argument", methods(_FASTAPI_CLASSES, "add_api_route"), "1 endpoint"),
     *rows(_FASTAPI, "argument", methods(_FASTAPI_CLASSES, "add_api_websocket_route"), "1 endpoint"),
-    *rows(_FASTAPI, "argument", methods(_FASTAPI_CLASSES, "add_exception_handler"), "1 handler"),
+    *rows(_FASTAPI, "decorator", "fastapi.FastAPI.middleware fastapi.FastAPI.exception_handler"),
+    *rows(_FASTAPI, "argument", "fastapi.FastAPI.add_exception_handler", "1 handler"),
     *rows(_FASTAPI, "argument", "fastapi.Depends fastapi.Security", "0 dependency"),
     *rows(Context("FastAPI", "task", "threadpool"), "argument", "fastapi.BackgroundTasks.add_task", "0 func"),
     *rows(_FASTAPI_START, "decorator", methods(_FASTAPI_CLASSES, "on_event")),
@@ -50,7 +51,7 @@ _STARLETTE_ROWS = [
 # An async view is driven by asgiref's async_to_sync, on a loop for this request alone.
 _FLASK = Context("Flask", "request", "own", asynchronous="own loop")
 _FLASK_CLASSES = "flask.Flask flask.Blueprint"
-_FLASK_HOOKS = "before_request after_request teardown_request errorhandler before_app_request context_processor"
+_FLASK_HOOKS = "before_request after_request teardown_request errorhandler context_processor"
 _FLASK_SOCKET = Context("Flask-SocketIO", "request", "own", asynchronous="never")
 _FLASK_SOCKET_TASK = Context("Flask-SocketIO", "task", "own", asynchronous="never")
 
@@ -59,7 +60,11 @@ _QUART_START = Context("Quart", "startup", "threadpool", "one")
 _QUART_CLASSES = "quart.Quart quart.Blueprint"
 
 _FLASK_ROWS = [
-    *rows(_FLASK, "decorator", methods(_FLASK_CLASSES, f"route {_CRUD} {_FLASK_HOOKS} before_first_request")),
+    *rows(_FLASK, "decorator", methods(_FLASK_CLASSES, f"route {_CRUD} {_FLASK_HOOKS}")),
+    *rows(_FLASK, "decorator", "flask.Flask.before_first_request"),
+    *rows(
+        _FLASK, "decorator", methods("flask.Blueprint", "before_app_request after_app_request app_errorhandler")
+    ),
     *rows(_FLASK, "argument", methods(_FLASK_CLASSES, "add_url_rule"), "2 view_func"),
     *rows(_FLASK, "subclass", "flask.views.MethodView flask_restful.Resource flask_restx.Resource", _CRUD),
     *rows(_FLASK, "subclass", "flask.views.View", "dispatch_request"),
