@@ -35,6 +35,13 @@ class _Parser(argparse.ArgumentParser):
         return super().format_help().replace("usage:", "Usage:", 1)
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Of a fixed width: asking the terminal for its own imports modules for 6 ms, whether or not help is shown."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+
 def codes(text: str) -> tuple[str, ...]:
     """The parts of a list with commas, in capitals."""
     return tuple(part.strip().upper() for part in text.split(",") if part.strip())
@@ -59,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         add_help=False,
         allow_abbrev=False,
         usage="turnlane check [OPTIONS] [PATHS]...",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
     _what(made)
     _which(made)

@@ -9,7 +9,7 @@ from turnlane.checker.finding import Finding
 from turnlane.checker.reports import Report
 from turnlane.checker.reports.concise import headline
 from turnlane.checker.reports.position import position, shown_line
-from turnlane.checker.reports.style import SEVERITY_COLORS, Style
+from turnlane.checker.reports.style import SEVERITY_COLORS, Style, printable
 
 WIDEST: Final = 160
 """Characters of a line that are shown; a minified file has lines without end."""
@@ -56,20 +56,15 @@ def _marked_line(finding: Finding, report: Report) -> Iterator[str]:
     style = Style(report.colored)
     carets = style("^" * max(1, _width(line[start:end])), SEVERITY_COLORS[finding.severity])
     yield f" {margin} {style('|', 'cyan')}"
-    yield f" {style(number, 'cyan')} {style('|', 'cyan')} {_printable(shown)}"
+    yield f" {style(number, 'cyan')} {style('|', 'cyan')} {printable(shown)}"
     yield f" {margin} {style('|', 'cyan')} {' ' * _width(line[cut:start])}{carets}"
 
 
 def _trace(finding: Finding, report: Report) -> Iterator[str]:
     word = "path"
     for step in finding.trace:
-        yield f"  {word}: {position(step.place, report.texts)} {step.text}"
+        yield f"  {word}: {printable(f'{position(step.place, report.texts)} {step.text}')}"
         word = " -> "
-
-
-def _printable(text: str) -> str:
-    """Without what moves the cursor: a tab is one space, an escape is shown as a question mark."""
-    return "".join(letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in text)
 
 
 def _width(text: str) -> int:

@@ -9,6 +9,11 @@ _CODES: Final = {"bold": "1", "red": "1;31", "yellow": "1;33", "blue": "1;34", "
 SEVERITY_COLORS: Final = {"error": "red", "warning": "yellow", "information": "blue"}
 
 
+def printable(text: str) -> str:
+    """Without what moves the cursor: a tab is one space, an escape is shown as a question mark."""
+    return "".join(letter if letter.isprintable() else " " if letter == "\t" else "?" for letter in text)
+
+
 class Style:
     """Puts colours around texts, or leaves them as they are."""
 
