@@ -147,7 +147,7 @@ def makers_of_object(project: Project, loop: object) -> list[Maker]:
 
 def sets_loop(scope: Scope) -> bool:
     """Whether a function gives its thread a loop."""
-    return any(called_name(call) in {"set_event_loop", "new_event_loop"} for call in scope.calls)
+    return any(called_name(call) == "set_event_loop" for call in scope.calls)
 
 
 def lies_in_loop(site: Site) -> bool:
@@ -256,3 +256,43 @@ def options(expression: Expression) -> Iterator[Expression]:
             yield from options(option)
     else:
         yield expression
+
+
+# --- Missing loops ---------------------------------------------------------------------------------------------
+
+
+def missing_loops(project: Project) -> Iterator[Site]:
+    """Calls that ask for a loop on a thread that has none."""
+    for site in project.calls_of(("asyncio.get_event_loop", "asyncio.get_running_loop")):
+        situation = site.situation
+        alone = situation.thread or (situation.host == "Streamlit" and situation.kind in {"page", "session"})
+        if situation.loop is not False or not alone or site.scope.is_async or _is_guarded(site):
+            continue
+        maker = Maker(symbol_of(site.targets[0]), site.frame, site.number)
+        if not has_loop(site.route, maker):
+            yield site
+
+
+def _is_guarded(site: Site) -> bool:
+    """Whether it only looks: the function that asks, or the one that calls it, deals with the refusal."""
+    if falls_back(site.frame, site.number):
+        return True
+    previous = site.route.previous
+    return previous is not None and falls_back(previous.frame, site.route.call)
+
+
+def has_loop(route: Route, maker: Maker) -> bool:
+    """Whether the thread surely has a loop when `get_event_loop()` is called, or its lack is dealt with."""
+    if falls_back(maker.frame, maker.number):
+        return True
+    frames = [step.frame for step in route.steps() if step.frame is not maker.frame]
+    return _was_set(maker) or any(sets_loop(frame.scope) for frame in frames)
+
+
+def _was_set(maker: Maker) -> bool:
+    """Whether the function itself set a loop, on every way to the call."""
+    scope = maker.frame.scope
+    around = set(maker.frame.view.blocks_around(scope, maker.call.block))
+    return any(
+        called_name(call) == "set_event_loop" and call.block in around for call in scope.calls[: maker.number]
+    )
