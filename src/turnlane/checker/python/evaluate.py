@@ -26,6 +26,7 @@ from turnlane.checker.python.facts import (
     Import,
     Items,
     Name,
+    Other,
     Parameter,
     Scope,
     Starred,
@@ -276,6 +277,9 @@ class Evaluator:
                 return (Ref(self.function_object(frame.path, scope, None, frame)),)
             case Starred(base=base):
                 return self.elements(self.evaluate(base, frame))
+            case Other(parts=parts) if parts:
+                # `MaxMessageTermination(10) | TextMentionTermination("DONE")` is a condition as its parts are.
+                return (ref for part in parts for ref in self.evaluate(part, frame) if _is_condition(ref))
             case _:
                 return ()
 
@@ -987,6 +991,14 @@ def _always_runs(scope: Scope, block: int) -> bool:
             return False
         block = scope.blocks[block].parent
     return True
+
+
+def _is_condition(ref: Ref) -> bool:
+    value = ref.value
+    if not isinstance(value, Instance) or not isinstance(value.cls, External):
+        return False
+    entry = frameworks.lookup(value.cls.name)
+    return isinstance(entry, frameworks.ClassEntry) and entry.role == "termination"
 
 
 def _is_builtin(value: Value) -> bool:

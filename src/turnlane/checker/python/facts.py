@@ -231,6 +231,14 @@ class Raise(NamedTuple):
     block: int
 
 
+class Jump(NamedTuple):
+    """`break` or `continue`."""
+
+    kind: Literal["break", "continue"]
+    line: int
+    block: int
+
+
 class Read(NamedTuple):
     """One read of a plain name (not of a call's result), anywhere in the scope."""
 
@@ -339,6 +347,7 @@ class Scope(NamedTuple):
     results: tuple[Return, ...]
     yields: tuple[Yield, ...]
     raises: tuple[Raise, ...]
+    jumps: tuple[Jump, ...]
     reads: tuple[Read, ...]
     blocks: tuple[Block, ...]
 

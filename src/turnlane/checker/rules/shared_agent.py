@@ -131,7 +131,7 @@ async def chat(text: str) -> str:
         return Finding(
             self.code,
             place,
-            f"`{holder.name}` ({what}), {_kept(holder)}, {verb} every request of {project.started_by(site)}: "
+            f"`{holder.name}` ({what}), {kept(holder)}, {verb} every request of {project.started_by(site)}: "
             "users read each other's text",
             "error",
             trace=project.trace(site),
@@ -145,7 +145,8 @@ def _is_shared_conversation(project: Project, ref: Ref) -> bool:
     return entry is not None and entry.role in OWNED_BY_A_CONVERSATION
 
 
-def _kept(holder: Holder) -> str:
+def kept(holder: Holder) -> str:
+    """Where and how a shared object is held, for messages."""
     match holder.kind:
         case "module":
             return f"made once at {holder.path}:{holder.line}"

@@ -15,6 +15,7 @@ from turnlane.checker.python.facts import (
     Constant,
     Expression,
     Import,
+    Jump,
     Module,
     Name,
     Parameter,
@@ -118,6 +119,7 @@ class ScopeBuilder:
         "docstring",
         "globals",
         "is_async",
+        "jumps",
         "kind",
         "line",
         "module",
@@ -173,6 +175,7 @@ class ScopeBuilder:
         self.results: list[Return] = []
         self.yields: list[Yield] = []
         self.raises: list[Raise] = []
+        self.jumps: list[Jump] = []
 
     def open_body(self, line: int, end_line: int) -> None:
         """Start with the scope's own block."""
@@ -226,6 +229,7 @@ class ScopeBuilder:
             results=tuple(self.results),
             yields=tuple(self.yields),
             raises=tuple(self.raises),
+            jumps=tuple(self.jumps),
             reads=reads,
             blocks=tuple(self.blocks),
         )

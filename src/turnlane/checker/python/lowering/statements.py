@@ -14,6 +14,7 @@ from turnlane.checker.python.facts import (
     Entered,
     Expression,
     Items,
+    Jump,
     Raise,
     Return,
     Use,
@@ -184,6 +185,14 @@ def _nonlocal(s: ScopeBuilder, node: ast.Nonlocal) -> None:
     s.nonlocals.extend(node.names)
 
 
+def _break(s: ScopeBuilder, node: ast.Break) -> None:
+    s.jumps.append(Jump("break", node.lineno, s.block))
+
+
+def _continue(s: ScopeBuilder, node: ast.Continue) -> None:
+    s.jumps.append(Jump("continue", node.lineno, s.block))
+
+
 def _nothing(s: ScopeBuilder, node: ast.stmt) -> None:
     pass
 
@@ -349,8 +358,8 @@ STATEMENTS = _Table(
         ast.Global: _global,
         ast.Nonlocal: _nonlocal,
         ast.Pass: _nothing,
-        ast.Break: _nothing,
-        ast.Continue: _nothing,
+        ast.Break: _break,
+        ast.Continue: _continue,
         ast.Import: import_,
         ast.ImportFrom: import_from,
         ast.If: _if,
