@@ -96,14 +96,16 @@ def _current(chosen: Mapping[str, Choice]) -> list[Choice]:
 
 def _different_releases(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     """Each of the three packages exists in some version, but no version of all three fits."""
-    bound = [choice for choice in _current(chosen) if choice.range != ANY and choice.version is not None]
-    common = [
-        release for release in versions("autogen-core") if all(choice.range.admits(release) for choice in bound)
-    ]
-    if len(bound) < 2 or common:
+    present = [choice for choice in _current(chosen) if choice.version is not None]
+    if len(present) < 2 or _in_common(present):
         return
-    if all(choice.version is not None and choice.version < FIRST_CURRENT for choice in bound):
+    classic = [choice for choice in present if choice.version is not None and choice.version < FIRST_CURRENT]
+    if classic:
+        others = _listed([choice for choice in present if choice not in classic])
+        text = f"{classic[0].text} is classic AutoGen, {others} belongs to the current one"
+        yield Conflict(_placed(present), text, "error", _ONE_LIBRARY)
         return
+    bound = [choice for choice in present if choice.range != ANY]
     leader = max(bound, key=lambda choice: (choice.name == "autogen-agentchat", choice.version))
     repairs = tuple(
         (choice.placed, leader.placed.requirement.specifier)
@@ -112,7 +114,17 @@ def _different_releases(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     )
     names = " and ".join(choice.text for choice in bound)
     text = f"{names} are of different releases; each asks for `autogen-core` of exactly its own version"
-    yield Conflict(tuple(choice.placed for choice in bound), text, "error", _PIN_TOGETHER, repairs)
+    yield Conflict(_placed(bound), text, "error", _PIN_TOGETHER, repairs)
+
+
+def _in_common(of: list[Choice]) -> set[Version]:
+    """The releases that all of them have and admit."""
+    first, *others = ({one for one in versions(choice.name) if choice.range.admits(one)} for choice in of)
+    return first.intersection(*others)
+
+
+def _placed(of: list[Choice]) -> tuple[Placed, ...]:
+    return tuple(choice.placed for choice in of)
 
 
 def _one_module_twice(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
@@ -122,16 +134,11 @@ def _one_module_twice(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
         for name, choice in chosen.items()
         if choice.version is not None and name in _WRITES_BEFORE and choice.version < _WRITES_BEFORE[name]
     ]
-    shared = [
-        release
-        for release in {release for choice in writers for release in versions(choice.name)}
-        if all(choice.range.admits(release) for choice in writers)
-    ]
-    if len(writers) < 2 or shared:
+    if len(writers) < 2 or _in_common(writers):
         return
     names = " and ".join(choice.text for choice in writers)
     text = f"{names} are different versions that both install the module `autogen`: the one installed last wins"
-    yield Conflict(tuple(choice.placed for choice in writers), text, "error", "Keep one of them, pinned.")
+    yield Conflict(_placed(writers), text, "error", "Keep one of them, pinned.")
 
 
 _WRITES_BEFORE = {
@@ -153,13 +160,17 @@ def _proxy(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     yield Conflict((choice.placed,), text, "warning", _CLASSIC_BOUND, repairs)
 
 
+_PLACEHOLDER = Version((0, 0, 2))
+"""`>=0.0.1` means any version."""
+
+
 def _two_apis(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     """A range that begins before the current library and ends in it."""
     spanning = [
         choice
         for choice in _current(chosen)
         if choice.range.low is not None
-        and Version((0, 0, 2)) < choice.range.low < FIRST_CURRENT
+        and _PLACEHOLDER < choice.range.low < FIRST_CURRENT
         and choice.version is not None
         and choice.version >= FIRST_CURRENT
     ]
@@ -175,7 +186,7 @@ def _two_apis(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     settled = "autogen-ext" in chosen or "autogen-core" in chosen
     help_line = _PIN_TOGETHER if settled else "Give it one of the bounds `>=0.2.36,<0.4` and `>=0.7,<0.8`."
     repairs = tuple((choice.placed, ">=0.7,<0.8") for choice in spanning) if settled else ()
-    yield Conflict(tuple(choice.placed for choice in spanning), text, "warning", help_line, repairs)
+    yield Conflict(_placed(spanning), text, "warning", help_line, repairs)
 
 
 def _shown(choice: Choice) -> str:
@@ -208,7 +219,7 @@ def _two_libraries(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     text = f"{names}: classic AutoGen and the current one are two libraries"
     pinned = all(choice.range.exact for choice in both)
     severity: Severity = "information" if pinned else "warning"
-    yield Conflict(tuple(choice.placed for choice in both), text, severity, _ONE_LIBRARY)
+    yield Conflict(_placed(both), text, severity, _ONE_LIBRARY)
 
 
 def _meant_proxy(choice: Choice) -> bool:

@@ -152,6 +152,6 @@ class DeploymentFile(NamedTuple):
     name: str = ""
     """Of the package that the file describes."""
     other_runtime: bool = False
-    """Of a package.json: its scripts start Bun, Deno or a worker of Cloudflare, or it names its runtime otherwise."""
+    """Of a package.json: its scripts start Bun, Deno or a Cloudflare worker, or it names its runtime otherwise."""
     problems: tuple[tuple[int, str], ...] = ()
     """Line (0: the whole file) and sentence of what could not be read."""

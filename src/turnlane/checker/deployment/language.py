@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -84,10 +85,10 @@ class Deployment:
         if needed is not None and not needed.search(data):
             return DeploymentFile(path, kind)
         try:
-            source = Source(path, decode(data))
+            found = _READERS[reader](path, Source(path, _text(data)))
         except Unreadable as error:
             return DeploymentFile(path, kind, problems=((0, f"{error}; it was left out"),))
-        return _READERS[reader](path, source)
+        return _without_places_to_write(found) if data.startswith(_UTF16) else found
 
     def check(
         self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings
@@ -103,6 +104,28 @@ class Deployment:
         project = Project(files)
         for rule in rules:
             yield from rule.check(project)
+
+
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _text(data: bytes) -> str:
+    """Also of UTF-16 with its mark, which `pip freeze > requirements.txt` in PowerShell writes and pip reads.
+
+    Raises:
+        Unreadable: it is neither that nor UTF-8.
+    """
+    if not data.startswith(_UTF16):
+        return decode(data)
+    try:
+        return data.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"it is not utf-16, as its mark says: byte {error.start} can't be decoded") from None
+
+
+def _without_places_to_write(file: DeploymentFile) -> DeploymentFile:
+    """So that no fix is offered: fixes write UTF-8."""
+    return file._replace(requirements=tuple(item._replace(specifier_span=None) for item in file.requirements))
 
 
 def _reader_of(path: str) -> tuple[FileKind, str]:

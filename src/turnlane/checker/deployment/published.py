@@ -35,9 +35,9 @@ _SINCE_AG2 = """
 """
 
 _VERSIONS: Final = {
-    "autogen-core": f"0.0.2 {_CURRENT}",
-    "autogen-agentchat": f"0.0.2 0.2.36 0.2.37 0.2.38 0.2.39 0.2.40 {_CURRENT}",
-    "autogen-ext": f"0.0.1 {_CURRENT}",
+    "autogen-core": _CURRENT,
+    "autogen-agentchat": f"0.2.36 0.2.37 0.2.38 0.2.39 0.2.40 {_CURRENT}",
+    "autogen-ext": _CURRENT,
     "pyautogen": f"""
 0.0.1 0.1.0 0.1.1rc1 0.1.1 0.1.2 0.1.3 0.1.4 0.1.5 0.1.6 0.1.7 0.1.8 0.1.9 0.1.10 0.1.11 0.1.12 0.1.13 0.1.14
 0.2.0b1 0.2.0b2 0.2.0b3 0.2.0b4 0.2.0b5 0.2.0b6 0.2.0 0.2.1 0.2.2 0.2.3 0.2.4 0.2.5 0.2.6 0.2.7 0.2.8 0.2.9
@@ -57,7 +57,10 @@ _VERSIONS: Final = {
 
 @cache
 def versions(name: str) -> tuple[Version, ...]:
-    """Every published version of a PyPI package, in no order; empty for a package that is not in the tables."""
+    """Every published version of a PyPI package, in no order; empty for a package that is not in the tables.
+
+    The empty 0.0.1 and 0.0.2, which hold a name until the first release, are left out.
+    """
     return tuple(found for text in _VERSIONS.get(name, "").split() if (found := version(text)))
 
 
