@@ -77,17 +77,18 @@ class _Repair:
             self._settle_inner(whole)
             found = self._repaired(whole)
         if not isinstance(found, ast.Module):
-            self._keep_only(statements)
+            self._keep_only(whole)
             found = self._parse(whole)
         return found if isinstance(found, ast.Module) else None
 
-    def _keep_only(self, statements: Sequence[Statement]) -> None:
-        """Leave nothing but the outermost statements that parse by themselves."""
-        kept = [""] * len(self._lines)
-        for one in statements:
-            if isinstance(self._parse(one), ast.Module):
-                kept[one.first : one.last + 1] = self._lines[one.first : one.last + 1]
-        self._lines = kept
+    def _keep_only(self, part: Statement) -> None:
+        """Leave nothing of a block but its header and the statements in it that parse by themselves."""
+        kept = [""] * (part.last + 1 - part.first)
+        kept[: part.body - part.first] = self._lines[part.first : part.body]
+        for one in part.inner:
+            if one.first >= part.body and isinstance(self._parse(one), ast.Module):
+                kept[one.first - part.first : one.last + 1 - part.first] = self._lines[one.first : one.last + 1]
+        self._lines[part.first : part.last + 1] = kept
 
     def _settle_inner(self, around: Statement) -> None:
         """Make each statement in `around` one that parses."""
@@ -96,7 +97,10 @@ class _Repair:
                 continue  # shares the line with its header
             if self._budget > 0 and not isinstance(self._parse(one), ast.Module):
                 self._settle_inner(one)
-                if not isinstance(self._repaired(one), ast.Module):
+                if isinstance(self._repaired(one), ast.Module):
+                    continue
+                self._keep_only(one)
+                if not isinstance(self._parse(one), ast.Module):
                     self._change(Change(one.first, one.last, _indent(self._lines[one.first]) + "pass"))
 
     def _parse(self, part: Statement) -> ast.Module | Exception:
@@ -116,7 +120,7 @@ class _Repair:
         except (ValueError, RecursionError, MemoryError) as error:
             return error
         assert isinstance(tree, ast.Module)
-        return tree
+        return _left_early(tree, part.first) if indented and len(tree.body) > 1 else tree
 
     def _change(self, change: Change) -> None:
         empty = [""] * (change.last - change.first)
@@ -161,6 +165,13 @@ class _Repair:
         return line > at or line not in seen
 
 
+def _left_early(tree: ast.Module, shift: int) -> SyntaxError:
+    """What is wrong with lines that fall out of the block they are in."""
+    error = IndentationError("unindent")
+    error.lineno = tree.body[1].lineno + shift - 1
+    return error
+
+
 def _line_of(error: SyntaxError) -> int:
     return (error.lineno or 1) - 1
 
@@ -185,9 +196,7 @@ def _changes(lines: Sequence[str], part: Statement, error: SyntaxError) -> Itera
     yield from _header_changes(lines, at, at)
     yield Change(at, at, _indent(lines[at]) + "pass")
     yield Change(at, at, "")
-    last = at
-    while last < part.last and len(_indent(lines[last + 1])) >= len(_indent(lines[at])) > 0:
-        last += 1
+    last = _end_of_run(lines, part, at)
     if last > at:
         yield Change(at, last, "")
     for one in reversed(list(_around(part, at))):
@@ -195,6 +204,19 @@ def _changes(lines: Sequence[str], part: Statement, error: SyntaxError) -> Itera
             yield from _header_changes(lines, one.first, one.body - 1)
         yield Change(one.first, one.last, _indent(lines[one.first]) + "pass")
         yield Change(one.first, one.last, "")
+
+
+def _end_of_run(lines: Sequence[str], part: Statement, at: int) -> int:
+    """The last line after `at` that is indented as far, empty ones passed over."""
+    width = len(_indent(lines[at]))
+    last = at
+    for number in range(at + 1, part.last + 1 if width else at):
+        line = lines[number]
+        if line.strip():
+            if len(_indent(line)) < width:
+                break
+            last = number
+    return last
 
 
 def _without_try(lines: Sequence[str], part: Statement, at: int) -> Iterator[Change]:
