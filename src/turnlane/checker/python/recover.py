@@ -85,8 +85,10 @@ class _Repair:
         """Leave nothing of a block but its header and the statements in it that parse by themselves."""
         kept = [""] * (part.last + 1 - part.first)
         kept[: part.body - part.first] = self._lines[part.first : part.body]
-        for one in part.inner:
-            if one.first >= part.body and isinstance(self._parse(one), ast.Module):
+        inner = [one for one in part.inner if one.first >= part.body]
+        indent = _indent(self._lines[inner[0].first]) if inner and part.first else ""
+        for one in inner:
+            if _indent(self._lines[one.first]) == indent and isinstance(self._parse(one), ast.Module):
                 kept[one.first - part.first : one.last + 1 - part.first] = self._lines[one.first : one.last + 1]
         self._lines[part.first : part.last + 1] = kept
 
