@@ -22,7 +22,8 @@ class Word(NamedTuple):
 
 
 _WORD = re.compile(
-    r"(?P<space>(?:[ \t\r]|\\\r?\n)+)"
+    # A comment line inside a continued command is a Dockerfile's; in a shell it would end the command.
+    r"(?P<space>(?:[ \t\r]|\\[ \t]*\r?\n(?:[ \t]*\#[^\n]*\n)*)+)"
     r"|(?P<comment>(?<![^\s;&|])\#[^\n]*)"
     r"|(?P<end>&&|\|\||[;&|\n()])"
     r"|(?P<word>(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\$\(\([^\n]*?\)\)|\$\([^()\n]*\)|\\.|[^\s;&|()\"'\\])+)"

@@ -45,47 +45,95 @@ class Document(NamedTuple):
     problems: tuple[tuple[int, str], ...] = ()
 
 
+_DEEPEST = 200
+"""Levels of a file that people write; PyYAML's own composer overruns the stack of the process in deeper ones."""
+
+
 def read_yaml(text: str) -> Document:
     """Read every document of a YAML text; never raises."""
     import yaml  # 15 ms: only for a file that needs it
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: list[Node] = []
+    builder = _Builder()
+    problem: tuple[tuple[int, str], ...] = ()
     try:
-        for node in yaml.compose_all(text, Loader=loader):
-            found.append(_node(node, {}))
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = (
-            mark.line + 1 if mark else 0,
-            f"it is not valid YAML ({error.problem}); what stands before was checked",
-        )
-        return Document(found[0] if found else _MISSING, tuple(found[1:]), (problem,))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return Document(_MISSING, (), ((0, f"it is not valid YAML ({type(error).__name__}); it was left out"),))
-    return Document(found[0] if found else _MISSING, tuple(found[1:]))
+        line = mark.line + 1 if mark else 0
+        problem = ((line, f"it is not valid YAML ({error.problem}); what stands before was checked"),)
+    except (yaml.YAMLError, _TooDeep, ValueError) as error:
+        problem = ((0, f"it is not valid YAML ({type(error).__name__.strip('_')}); it was left out"),)
+    found = builder.documents
+    return Document(found[0] if found else _MISSING, tuple(found[1:]), problem)
 
 
-def _node(node: Any, known: dict[int, Node]) -> Node:
-    """`known`: what was read of each node by its identity, so that aliases of aliases cost nothing."""
-    if node is None:
-        return _MISSING
-    if id(node) not in known:
-        known[id(node)] = _MISSING  # stands for itself inside itself: an alias may make a circle
-        known[id(node)] = _read(node, known)
-    return known[id(node)]
+class _TooDeep(Exception):
+    pass
 
 
-def _read(node: Any, known: dict[int, Node]) -> Node:
-    place = (node.start_mark.index, node.end_mark.index)
-    tag = "" if node.tag.startswith("tag:yaml.org") else node.tag
-    if node.id == "mapping":
-        entries = tuple(
-            (key.value if isinstance(key.value, str) else "", _node(key, known), _node(value, known))
-            for key, value in node.value
-        )
-        return Node("mapping", place, entries=entries, tag=tag)
-    if node.id == "sequence":
-        return Node("list", place, items=tuple(_node(item, known) for item in node.value), tag=tag)
-    quoted = node.style in ("'", '"')
-    return Node("text", (place[0] + quoted, place[1] - quoted), node.value, tag=tag)
+class _Open(NamedTuple):
+    """A mapping or list whose end was not met yet."""
+
+    event: Any
+    children: list[Node]
+
+
+class _Builder:
+    """Makes nodes of PyYAML's events, without recursion."""
+
+    def __init__(self) -> None:
+        self.documents: list[Node] = []
+        self.open: list[_Open] = []
+        self.anchors: dict[str, Node] = {}
+
+    def take(self, event: Any) -> None:
+        match type(event).__name__:
+            case "DocumentStartEvent":
+                self.anchors = {}
+            case "MappingStartEvent" | "SequenceStartEvent":
+                if len(self.open) >= _DEEPEST:
+                    raise _TooDeep
+                self.open.append(_Open(event, []))
+            case "MappingEndEvent" | "SequenceEndEvent":
+                started = self.open.pop()
+                self.add(_collection(started, event), started.event.anchor)
+            case "ScalarEvent":
+                self.add(_scalar(event), event.anchor)
+            case "AliasEvent":
+                # One that stands inside of what it names is not known yet: a circle ends there.
+                self.add(self.anchors.get(event.anchor, _MISSING), None)
+
+    def add(self, node: Node, anchor: str | None) -> None:
+        if anchor:
+            self.anchors[anchor] = node
+        if self.open:
+            self.open[-1].children.append(node)
+        else:
+            self.documents.append(node)
+
+
+def _collection(started: _Open, end: Any) -> Node:
+    place = (started.event.start_mark.index, end.end_mark.index)
+    tag = _tag(started.event)
+    if type(end).__name__ == "SequenceEndEvent":
+        return Node("list", place, items=tuple(started.children), tag=tag)
+    keys, values = started.children[::2], started.children[1::2]
+    return Node(
+        "mapping",
+        place,
+        entries=tuple((key.text, key, value) for key, value in zip(keys, values, strict=True)),
+        tag=tag,
+    )
+
+
+def _scalar(event: Any) -> Node:
+    quoted = event.style in ("'", '"')
+    place = (event.start_mark.index + quoted, event.end_mark.index - quoted)
+    return Node("text", place, event.value, tag=_tag(event))
+
+
+def _tag(event: Any) -> str:
+    """The tag that the file gives; empty for YAML's own."""
+    tag = event.tag or ""
+    return "" if tag == "!" or tag.startswith("tag:yaml.org") else tag
