@@ -30,7 +30,10 @@ RUNNERS: Final = frozenset(row.symbol for row in EFFECTS if row.kind == "runs lo
 
 FOREVER: Final = f"{LOOP}.run_forever"
 
-PATCHERS: Final = frozenset(row.symbol for row in EFFECTS if row.kind == "patches loop")
+PATCHERS: Final = frozenset(
+    name for row in EFFECTS if row.kind == "patches loop" for name in (row.symbol, f"builtins.{row.symbol}")
+)
+"""Also where the import is missing: in notebooks whose cells were moved."""
 
 _ASKERS: Final = frozenset({"get_running_loop", "_get_running_loop", "is_running", "current_async_library"})
 """Calls by which a function learns whether a loop runs."""
@@ -296,3 +299,17 @@ def _was_set(maker: Maker) -> bool:
     return any(
         called_name(call) == "set_event_loop" and call.block in around for call in scope.calls[: maker.number]
     )
+
+
+def has_other_loop(project: Project, drive: Drive) -> bool:
+    """Whether each run has a loop of its own: not when one loop is kept outside of the function for all."""
+    if drive.symbol != f"{LOOP}.run_until_complete":
+        return drive.symbol != "asyncio.Runner.run"
+    callee = drive.call.callee
+    if not isinstance(callee, Attribute):
+        return False
+    refs = project.evaluator.evaluate(callee.base, drive.route.frame)
+    makers = [maker for ref in refs for maker in makers_of_object(project, ref.value)]
+    return any(
+        maker.symbol.endswith("new_event_loop") and maker.frame is drive.route.frame for maker in makers
+    ) and not any(ref.shared or ref.lifetime == "session" for ref in refs)

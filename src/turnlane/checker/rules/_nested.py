@@ -15,6 +15,7 @@ from turnlane.checker.python.loops import (
     RUNNERS,
     asks,
     caught,
+    makers_of,
     patched_files,
     runs_where_a_loop_runs,
 )
@@ -22,19 +23,29 @@ from turnlane.checker.python.project import Project
 from turnlane.checker.python.values import FunctionObject
 
 
-def nested_runs(project: Project) -> Iterator[Site]:
-    """Calls that drive a loop although one runs on their thread; not where `nest_asyncio` allows it.
+def nested_runs(project: Project) -> Iterator[tuple[Site, Place]]:
+    """Calls that drive a loop although one runs on their thread, and the line that has to change.
 
-    A call comes once for each line in which async code leaves for it.
+    A call comes once for each line in which async code leaves for it; not at all where `nest_asyncio` allows it.
     """
     patched = patched_files(project)
     for site in project.calls_of({*RUNNERS, FOREVER}):
         if site.path in patched or site.situation.loop is False:
             continue
-        if runs_where_a_loop_runs(site):
-            yield site
+        if runs_where_a_loop_runs(site) or _drives_the_running(project, site):
+            yield site, project.site_place(site)
         elif site.situation.loop and not caught(site) and not asks(site.frame):
-            yield from (way for way in project.ways(site, _plain) if not _converted(way))
+            for way in project.ways(site, _plain):
+                if not _converted(way):
+                    yield way, project.crossing(way)[0]
+
+
+def _drives_the_running(project: Project, site: Site) -> bool:
+    """Whether the loop that is driven is the running one, as `get_running_loop()` gave it right here."""
+    return any(
+        maker.symbol == "asyncio.get_running_loop" and maker.frame is site.frame
+        for maker in makers_of(project, site)
+    )
 
 
 def _plain(frame: Frame) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from turnlane.checker import edits
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
-from turnlane.checker.python.loops import FOREVER, LOOP, Maker, has_loop, makers_of, missing_loops
+from turnlane.checker.python.loops import FOREVER, LOOP, Maker, has_loop, makers_of, missing_loops, patched_files
 from turnlane.checker.python.project import Project
 from turnlane.checker.rule import Example, Rule
 from turnlane.checker.rules._nested import code_of
@@ -149,9 +149,10 @@ def event_loop():
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
+        patched = patched_files(project)
         in_threads = {(site.frame.place, site.number) for site in missing_loops(project)}
         for site in project.calls_of((f"{LOOP}.run_until_complete", FOREVER)):
-            if site.situation.loop is True:
+            if site.situation.loop is True or (site.path in patched and _is_fallback(site)):
                 continue
             maker = next((one for one in makers_of(project, site) if _is_legacy(one)), None)
             if maker is None or has_loop(site.route, maker) or (maker.frame.place, maker.number) in in_threads:
@@ -168,6 +169,11 @@ def event_loop():
             "warning",
             fix=edits.legacy_loop(code, site.call.span) if code is not None else None,
         )
+
+
+def _is_fallback(site: Site) -> bool:
+    """Whether the call is the answer to a refused `asyncio.run`, with `nest_asyncio`: that is TL105's business."""
+    return any(block.kind == "except" for block in site.blocks())
 
 
 def _is_legacy(maker: Maker) -> bool:

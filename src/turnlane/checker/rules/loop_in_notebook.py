@@ -94,8 +94,7 @@ asyncio.run(main())
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        for site in nested_runs(project):
-            place, _ = project.crossing(site)
+        for site, place in nested_runs(project):
             if not place.path.endswith(".ipynb"):
                 continue
             runner = project.callee_text(site)

@@ -141,6 +141,20 @@ def call(coroutine):
 """,
             title="in the branch for a running loop",
         ),
+        Example(
+            """\
+import asyncio
+
+
+def call(coroutine):
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = asyncio.new_event_loop()
+    return loop.run_until_complete(coroutine)  # here
+""",
+            title="driving the running loop",
+        ),
     )
     good = (
         Example(
@@ -221,15 +235,14 @@ def show(provider: Provider) -> None:
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        for site in nested_runs(project):
-            place, _ = project.crossing(site)
+        for site, place in nested_runs(project):
             if place.path.endswith(".ipynb"):
                 continue
             yield Finding(
                 self.code,
                 place,
                 _message(project, site),
-                "error",
+                "error" if site.situation.loop else "warning",
                 trace=project.trace(site),
                 fix=fix_of(project, site) if site.path == place.path else None,
             )
