@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from turnlane.checker import edits
-from turnlane.checker.finding import Place
+from turnlane.checker import edits, fixing
+from turnlane.checker.finding import Finding, Place
+from turnlane.checker.source import Source
 
 IN = "async def f(a):\n    "
 
@@ -206,6 +207,21 @@ def test_all_runners_of_the_function_go(rewrite: Any) -> None:
     assert rewrite(make_async, before) == (
         "import asyncio\nasync def h():\n    await a()\n    await b()\nasync def g():\n    await h()"
     )
+
+
+def test_callers_in_other_files() -> None:
+    helper = edits.parse(Source("h.py", "import asyncio\ndef h():\n    return asyncio.run(a())\n"))
+    caller = edits.parse(Source("c.py", "import h\nasync def g():\n    return h.h().x\n"))
+    assert helper is not None
+    assert caller is not None
+    call = Place("c.py", 3, 11, 3, 16)
+    fix = edits.make_async(helper, Place("h.py", 3, 11, 3, 27), [(caller, call)])
+    finding = Finding("TL101", call, "", "error", fix=fix)
+    fixed = fixing.apply({"h.py": helper.source.text, "c.py": caller.source.text}, [finding], unsafe=True)
+    assert fixed.texts == {
+        "h.py": "import asyncio\nasync def h():\n    return await a()\n",
+        "c.py": "import h\nasync def g():\n    return (await h.h()).x\n",
+    }
 
 
 def test_cells_may_call_it(rewrite: Any) -> None:
