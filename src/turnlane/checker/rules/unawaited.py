@@ -7,35 +7,11 @@ from typing import Final, NamedTuple
 
 from turnlane.checker import edits
 from turnlane.checker.finding import Finding, Fix
-from turnlane.checker.libraries.frameworks import ClassEntry, lookup
+from turnlane.checker.python.awaitables import Awaitable, Awaitables
 from turnlane.checker.python.explore import Site, symbol_of
-from turnlane.checker.python.facts import Attribute, Call, CallRef, Name, Read, Scope
+from turnlane.checker.python.facts import Attribute, CallRef, Name, Read, Scope
 from turnlane.checker.python.project import Project
-from turnlane.checker.python.running import known_entry
-from turnlane.checker.python.values import External, FunctionObject, Method, Ref
 from turnlane.checker.rule import Example, Rule
-
-_STANDARD: Final = frozenset(
-    {
-        "asyncio.sleep",
-        "asyncio.wait_for",
-        "asyncio.wait",
-        "asyncio.to_thread",
-        "asyncio.open_connection",
-        "asyncio.create_subprocess_exec",
-        "asyncio.create_subprocess_shell",
-        "asyncio.Event.wait",
-        "asyncio.Queue.put",
-        "asyncio.Queue.get",
-        "asyncio.Queue.join",
-        "anyio.sleep",
-        "anyio.to_thread.run_sync",
-    }
-)
-"""Coroutine functions of the standard library and of anyio."""
-
-_TRANSPARENT: Final = frozenset({"staticmethod", "classmethod", "abstractmethod", "override", "wraps"})
-"""Decorators under which an async function stays one."""
 
 _OF_COROUTINES: Final = frozenset({"close", "send", "throw", "aclose", "asend", "athrow"})
 _TAKE_VALUES: Final = frozenset(
@@ -181,6 +157,7 @@ import inspect
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_agentchat.ui import Console
+from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient
 
 
@@ -205,6 +182,8 @@ async def all_of_them(agents: list[AssistantAgent], text: str, model: ChatComple
     print(result.messages)
     never = team.run(task=text)
     never.close()
+    token = CancellationToken()
+    token.link_future(asyncio.ensure_future(team.run(task=text, cancellation_token=token)))
 
 
 asyncio.run(all_of_them([], "", None))
@@ -287,26 +266,29 @@ class _Call(NamedTuple):
 
     site: Site
     kind: str
-    """ "async" or "stream"."""
     framework: bool
-    """Whether a framework defines what is called, not the project."""
 
 
 def _calls(project: Project) -> Iterator[_Call]:
-    ways: dict[tuple[str, int, int], list[Site]] = {}
+    awaitables = Awaitables(project)
+    found: dict[tuple[str, int, int], tuple[Site, Awaitable]] = {}
+    unsure: set[tuple[str, int, int]] = set()
     for site in project.sites:
-        use = site.call.use
-        if use in _WRONG_USES or use == "awaited":
-            ways.setdefault((*site.frame.place, site.number), []).append(site)
-    for sites in ways.values():
-        kinds = {_kind(project, ref, sites[0].call) for site in sites for ref in site.targets}
-        if len(kinds) == 1 and (kind := kinds.pop()) is not None:
-            handler = next((site for site in sites if site.situation.kind == "request"), sites[0])
-            yield _Call(handler, *kind)
+        call = site.call
+        if call.use in _WRONG_USES:
+            key = (*site.frame.place, site.number)
+            for ref in site.targets:
+                given = awaitables.given_by(ref, call)
+                if given is None or (key in found and found[key][1] != given):
+                    unsure.add(key)
+                elif key not in found or site.situation.kind == "request":
+                    found[key] = (site, given)
+    return (_Call(site, *given) for key, (site, given) in found.items() if key not in unsure)
 
 
 _WRONG_USES: Final = frozenset(
     {
+        "awaited",
         "dropped",
         "attribute",
         "subscript",
@@ -319,63 +301,7 @@ _WRONG_USES: Final = frozenset(
         "assigned",
     }
 )
-"""Uses that may be wrong for a coroutine."""
-
-
-# --- What a call gives ----------------------------------------------------------------------------------------
-
-
-def _kind(project: Project, ref: Ref, call: Call) -> tuple[str, bool] | None:
-    """Whether a call gives a coroutine or a stream, and whether it is a framework's; None: neither, or unsure."""
-    value = ref.value
-    if isinstance(value, FunctionObject):
-        return _kind_of_function(project, value)
-    if symbol_of(ref) in _STANDARD:
-        return "async", False
-    entry = known_entry(value)
-    if entry is None or entry.kind not in {"async", "stream"}:
-        return None
-    when = getattr(entry, "streams_when", "")
-    if when and any(name in {when, ""} for name, _ in call.keywords):
-        return None
-    if isinstance(value, Method) and _is_agent_framework(value) and not (entry.runs and entry.kind == "async"):
-        return None  # its streams can be awaited, and its plain methods change from release to release
-    return entry.kind, True
-
-
-def _is_agent_framework(method: Method) -> bool:
-    entry = lookup(method.cls)
-    return isinstance(entry, ClassEntry) and entry.family == "agent_framework"
-
-
-def _kind_of_function(project: Project, function: FunctionObject) -> tuple[str, bool] | None:
-    scope = project.program[function.path].scopes[function.scope]
-    if not scope.is_async or any(_last_name(one) not in _TRANSPARENT for one in scope.decorators):
-        return None
-    if _is_overridden(project, function, scope):
-        return None
-    return ("stream" if scope.is_generator else "async"), False
-
-
-def _is_overridden(project: Project, function: FunctionObject, scope: Scope) -> bool:
-    """Whether a subclass makes the method sync: then the object may be one of those."""
-    if function.receiver is None or function.receiver.lifetime != "given":
-        return False
-    cls = (function.path, scope.parent)
-    evaluator = project.evaluator
-    for path, view in project.program.modules.items():
-        for (parent, name), definition in view.definitions.items():
-            if name == scope.name and not definition.is_async and view.scopes[parent].kind == "class":
-                mro = evaluator.mro(evaluator.class_object(path, parent, None))
-                if any(not isinstance(one, External) and (one.path, one.scope) == cls for one in mro):
-                    return True
-    return False
-
-
-def _last_name(expression: object) -> str:
-    if isinstance(expression, Name):
-        return expression.id
-    return expression.name if isinstance(expression, Attribute) else ""
+"""Uses that may be wrong for a coroutine or a stream."""
 
 
 # --- What is done with it -------------------------------------------------------------------------------------
@@ -485,8 +411,8 @@ def _misused_variable(project: Project, call: _Call) -> str:
     if any(_reads(child, name) for child in view.scopes if child.number and _is_inside(view.scopes, child, scope)):
         return ""
     reads = [read for read in scope.reads if read.name == name]
-    if scope.number == 0 and not reads:
-        return ""  # others may import it
+    if not reads and (scope.number == 0 or view.module.recovered):
+        return ""  # others may import it, or the line that reads it was lost
     right = {"async iterated"} if call.kind == "stream" else {"awaited"}
     if any(read.use in right or not _is_misuse(project, site, read, call.kind) for read in reads):
         return ""
