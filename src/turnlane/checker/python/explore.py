@@ -110,6 +110,8 @@ class Exploration:
         self.program = program
         self.evaluator = Evaluator(program)
         self.sites: list[Site] = []
+        self.routes: list[Route] = []
+        """Each visited frame in each situation, by the first way that led there."""
         self.entries: list[Entry] = []
         self.arrivals: dict[tuple[Frame, Situation], list[Route]] = {}
         """All ways of one step into a frame; sites are kept for the first only."""
@@ -146,6 +148,7 @@ class Exploration:
                 continue
             self._seen.add(key)
             self._reached.add(route.frame.place)
+            self.routes.append(route)
             waiting += reversed(list(self._follow(route, blocks)))
 
     def _follow(self, route: Route, only_blocks: frozenset[int] | None) -> Iterator[Route]:

@@ -62,6 +62,24 @@ class Project:
         """Every call of a method or function of a framework that starts a run."""
         return [call for site in self.sites for call in agent_calls_of(site) if call.runs]
 
+    @cached_property
+    def serving_routes(self) -> list[Route]:
+        """The ways by which requests reach each function: one for each function that any request reaches."""
+        found: dict[Frame, Route] = {}
+        for route in self.exploration.routes:
+            if route.situation.serves:
+                found.setdefault(route.frame, route)
+        return list(found.values())
+
+    @cached_property
+    def uses_agents(self) -> bool:
+        """Whether any file imports an agent framework or asks a model itself."""
+        return any(
+            frameworks.is_framework_module(item.module)
+            for view in self.program.modules.values()
+            for item in view.module.imports
+        )
+
     def tree(self, path: str) -> ast.Module | None:
         """The syntax tree of a file, for building fixes; None when it does not parse."""
         if path not in self._trees:
@@ -142,7 +160,11 @@ class Project:
 
     def trace(self, site: Site) -> tuple[Step, ...]:
         """The way from the entry point to the call, for the user."""
-        steps = site.route.steps()
+        return self.route_trace(site.route)
+
+    def route_trace(self, route: Route) -> tuple[Step, ...]:
+        """The way from the entry point to a function, for the user."""
+        steps = route.steps()
         found = [self._start(steps[0])]
         for before, route in zip(steps, steps[1:], strict=False):
             call = before.frame.scope.calls[route.call]
@@ -158,7 +180,11 @@ class Project:
 
     def started_by(self, site: Site) -> str:
         """What starts the way to a call: ``handler `chat` (FastAPI)``."""
-        return describe(site.route.steps()[0])
+        return self.started(site.route)
+
+    def started(self, route: Route) -> str:
+        """What starts a way: ``handler `chat` (FastAPI)``."""
+        return describe(route.steps()[0])
 
     def way(self, site: Site) -> str:
         """`chat` -> `answer` -> `asyncio.run`: the names on the way, for a message."""
