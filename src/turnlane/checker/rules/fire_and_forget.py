@@ -9,7 +9,7 @@ from turnlane.checker import edits
 from turnlane.checker.finding import Finding, Fix
 from turnlane.checker.libraries.effects import EFFECTS
 from turnlane.checker.python.explore import symbol_of
-from turnlane.checker.python.facts import Assignment, Attribute, Call, CallRef, Name, Scope
+from turnlane.checker.python.facts import Assignment, Attribute, Call, CallRef, Expression, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView
 from turnlane.checker.python.project import Project
@@ -219,7 +219,10 @@ def _by_unknown_loops(project: Project, known: Container[tuple[str, int, int]]) 
     for path, view in project.program.modules.items():
         for scope in view.scopes:
             for number, call in enumerate(scope.calls):
-                if _is_spawned_by_name(call, scope) and (path, scope.number, number) not in known:
+                callee = call.callee
+                if type(callee) is not Attribute or callee.name not in _BY_NAME:
+                    continue
+                if _is_loop(callee.base, scope) and (path, scope.number, number) not in known:
                     frame = (
                         evaluator.free_frame(path, scope.number) if scope.number else evaluator.module_frame(path)
                     )
@@ -227,11 +230,11 @@ def _by_unknown_loops(project: Project, known: Container[tuple[str, int, int]]) 
                         yield frame, number
 
 
-def _is_spawned_by_name(call: Call, scope: Scope) -> bool:
-    callee = call.callee
-    if not isinstance(callee, Attribute) or callee.name not in {"create_task", "ensure_future"}:
-        return False
-    base = callee.base
+_BY_NAME: Final = frozenset({"create_task", "ensure_future"})
+
+
+def _is_loop(base: Expression, scope: Scope) -> bool:
+    """Whether the name of an object says that it is an event loop."""
     if isinstance(base, CallRef):
         base = scope.calls[base.number].callee
     name = base.name if isinstance(base, Attribute) else getattr(base, "id", "")
