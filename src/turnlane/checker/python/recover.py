@@ -21,6 +21,11 @@ LARGEST_FILE = 1_000_000
 PARSED_AT_MOST = 2_000_000
 """Characters given to the parser in all, beside ten times the file's: what bounds the time."""
 
+FEW_ERRORS = 4
+
+LONGEST_BRACKET = 60
+"""Lines before an error in which the bracket around it is looked for."""
+
 TRIES = 25
 """How often one statement is given to the parser, about."""
 
@@ -73,6 +78,7 @@ class _Repair:
         found = self._parse(whole)
         if isinstance(found, TabError):
             self._lines = [_indent(line).expandtabs(8) + line.lstrip() for line in self._lines]  # as Python 2
+        found = self._slightly_repaired(whole)
         if not isinstance(found, ast.Module):
             self._settle_inner(whole)
             found = self._repaired(whole)
@@ -80,6 +86,21 @@ class _Repair:
             self._keep_only(whole)
             found = self._parse(whole)
         return found if isinstance(found, ast.Module) else None
+
+    def _slightly_repaired(self, whole: Statement) -> ast.Module | Exception:
+        """What comes of a file with few errors that each give way to a small change; else it stays as it is."""
+        lines = list(self._lines)
+        found: ast.Module | Exception | None = self._parse(whole)
+        seen: set[int] = set()
+        for _ in range(FEW_ERRORS):
+            if not isinstance(found, SyntaxError):
+                break
+            seen.add(_line_of(found))
+            found = self._next(whole, found, seen)
+        if isinstance(found, ast.Module):
+            return found
+        self._lines = lines
+        return self._parse(whole)
 
     def _keep_only(self, part: Statement) -> None:
         """Leave nothing of a block but its header and the statements in it that parse by themselves."""
@@ -136,11 +157,11 @@ class _Repair:
         while isinstance(found, SyntaxError) and self._budget > max(allowance, 0):
             at = _line_of(found)
             seen.add(at)
-            found = self._next(part, found, seen)
+            found = self._next(part, found, seen) or self._without_line(part, _line_of(found))
         return found
 
-    def _next(self, part: Statement, error: SyntaxError, seen: set[int]) -> ast.Module | Exception:
-        """What the parser says after the smallest change that lets it come further."""
+    def _next(self, part: Statement, error: SyntaxError, seen: set[int]) -> ast.Module | Exception | None:
+        """What the parser says after the smallest change that lets it come further; None: there is none."""
         at = _line_of(error)
         for change in _changes(self._lines, part, error):
             before = self._lines[change.first : change.last + 1]
@@ -151,6 +172,9 @@ class _Repair:
             self._lines[change.first : change.last + 1] = before
             if self._budget < 0:
                 break
+        return None
+
+    def _without_line(self, part: Statement, at: int) -> ast.Module | Exception:
         first = at
         while first > part.first and not self._lines[first].strip():
             first -= 1
@@ -198,6 +222,7 @@ def _changes(lines: Sequence[str], part: Statement, error: SyntaxError) -> Itera
     yield from _header_changes(lines, at, at)
     yield Change(at, at, _indent(lines[at]) + "pass")
     yield Change(at, at, "")
+    yield from _bracket_changes(lines, part, at)
     last = _end_of_run(lines, part, at)
     if last > at:
         yield Change(at, last, "")
@@ -206,6 +231,34 @@ def _changes(lines: Sequence[str], part: Statement, error: SyntaxError) -> Itera
             yield from _header_changes(lines, one.first, one.body - 1)
         yield Change(one.first, one.last, _indent(lines[one.first]) + "pass")
         yield Change(one.first, one.last, "")
+
+
+def _bracket_changes(lines: Sequence[str], part: Statement, at: int) -> Iterator[Change]:
+    """Line `at`, or one before that is indented less, with the deeper lines below and the closing bracket."""
+    width = len(_indent(lines[at])) + 1
+    for first in range(at, max(part.first, at - LONGEST_BRACKET) - 1, -1):
+        indent = len(_indent(lines[first]))
+        if lines[first].strip() and indent < width and not _DEFINITION.match(lines[first]):
+            width = indent
+            last = _end_of_bracket(lines, part, first)
+            if last > first:
+                yield Change(first, last, _indent(lines[first]) + "pass")
+        if not width:
+            return
+
+
+def _end_of_bracket(lines: Sequence[str], part: Statement, first: int) -> int:
+    width = len(_indent(lines[first]))
+    last = first
+    while last < part.last and (not lines[last + 1].strip() or len(_indent(lines[last + 1])) > width):
+        last += 1
+    if (
+        last < part.last
+        and lines[last + 1].lstrip()[:1] in tuple(")]}")
+        and len(_indent(lines[last + 1])) == width
+    ):
+        last += 1
+    return last
 
 
 def _end_of_run(lines: Sequence[str], part: Statement, at: int) -> int:
