@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("asked", ["TL201", "tl201", "shared-agent"])
 def test_page_by_code_or_name(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", asked]) == 0
-    assert capsys.readouterr().out.rstrip() == hazards.get("TL201").page().rstrip()
+    assert capsys.readouterr().out.startswith(hazards.get("TL201").page())
 
 
 def test_without_argument_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ MACHINE = re.compile(r"/(?:work|home|root|Users)/|/tmp/[a-z]")
 FOREIGN_FLAGS = {"--preload", "--workers", "--stop-timeout", "--env", "--kills", "--turns", "--seed", "--only"}
 """Of gunicorn, uvicorn, docker, and of our own fault suite and benchmarks."""
 
-IN_ENVIRONMENT = {"TURNLANE_API_KEY"}
+IN_ENVIRONMENT = {"TURNLANE_API_KEY", "TURNLANE_CACHE_DIR"}
 """Variables of verbs other than serve."""
 
 AT_LEAST = 30
