@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -19,7 +20,8 @@ from turnlane.checker.lsp.workspace import Analysis, Folder
 from turnlane.checker.refusal import CannotRun
 
 TYPING_PAUSE: Final = 0.3
-"""Seconds without a key before the text is checked."""
+"""Seconds without a key before the text is checked; where a check takes long, half as long as it took."""
+LONGEST_PAUSE: Final = 2.0
 
 _WATCHED: Final = (
     "**/{*.py,*.ipynb,*.ts,*.tsx,*.js,*.jsx,*.mjs,*.cjs,*.toml,*.json,*.yml,*.yaml,requirements*.txt}"
@@ -52,11 +54,14 @@ class Server(LanguageServer):
         self._worker = ThreadPoolExecutor(1, "turnlane")  # an analysis changes the working folder
         self._running: set[asyncio.Task[None]] = set()
         self._complaint = ""
+        self._took = 0.0
+        """Seconds that the last check took."""
 
     # --- checking ---
 
-    def changed(self, pause: float = 0.0) -> None:
-        """Check, after `pause` seconds in which nothing more changes."""
+    def changed(self, *, typing: bool) -> None:
+        """Check, at once or after a pause in which nothing more changes."""
+        pause = min(max(TYPING_PAUSE, self._took / 2), LONGEST_PAUSE) if typing else 0.0
         self._changes += 1
         if self._timer is not None:
             self._timer.cancel()
@@ -73,13 +78,25 @@ class Server(LanguageServer):
             while self._checked != self._changes:
                 await self._check()
 
+    async def current_for(self, uri: str) -> None:
+        """Check now if the document is another than the last check saw; what changed elsewhere can wait."""
+        path = self._path(uri)
+        if (
+            path is None
+            or path not in self._documents
+            or open_documents(self.workspace).get(path) != self._documents[path]
+        ):
+            await self.current()
+
     async def _check(self) -> None:
+        began = time.monotonic()
         changes = self._changes
         documents = open_documents(self.workspace)
         unsaved = {path: document.data for path, document in documents.items()}
         loop = asyncio.get_running_loop()
         analyses = await loop.run_in_executor(self._worker, self._analyse, self._wanted(documents), unsaved)
         self._checked = changes
+        self._took = time.monotonic() - began
         self._documents = documents
         self._analyses = {analysis.folder: analysis for analysis in analyses if isinstance(analysis, Analysis)}
         if changes == self._changes:
@@ -154,12 +171,16 @@ class Server(LanguageServer):
 
     def found(self, uri: str) -> tuple[Analysis, list[Finding]] | None:
         """The findings in a document or in a notebook's cell, and the analysis that has them."""
-        notebook = self.workspace.get_notebook_document(cell_uri=uri)
-        path = path_of(notebook.uri if notebook is not None else uri)
+        path = self._path(uri)
         for analysis in self._analyses.values():
             if path is not None and _is_below(path, analysis.folder):
                 return analysis, analysis.of(path)
         return None
+
+    def _path(self, uri: str) -> str | None:
+        """The file of a document or of a notebook's cell."""
+        notebook = self.workspace.get_notebook_document(cell_uri=uri)
+        return path_of(notebook.uri if notebook is not None else uri)
 
     def at(self, uri: str, span: types.Range) -> tuple[Analysis, list[Finding]] | None:
         """The findings that touch a range."""
@@ -233,20 +254,20 @@ def _listen(server: Server) -> None:
         types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS,
     )
 
-    def changed(pause: float) -> Callable[[Any], Awaitable[None]]:
+    def changed(*, typing: bool) -> Callable[[Any], Awaitable[None]]:
         async def handler(_: Any) -> None:
-            server.changed(pause)
+            server.changed(typing=typing)
 
         return handler
 
     async def initialized(_: types.InitializedParams) -> None:
         server.watch()
-        server.changed()
+        server.changed(typing=False)
 
     for feature in at_once:
-        server.feature(feature)(changed(0.0))
+        server.feature(feature)(changed(typing=False))
     for feature in (types.TEXT_DOCUMENT_DID_CHANGE, types.NOTEBOOK_DOCUMENT_DID_CHANGE):
-        server.feature(feature)(changed(TYPING_PAUSE))
+        server.feature(feature)(changed(typing=True))
     server.feature(types.INITIALIZED)(initialized)
 
 
@@ -255,7 +276,7 @@ def _answer(server: Server) -> None:
     kinds = types.CodeActionOptions([types.CodeActionKind.QuickFix, actions.FIX_ALL])
 
     async def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
-        await server.current()
+        await server.current_for(params.text_document.uri)
         uri = params.text_document.uri
         here, everywhere = server.at(uri, params.range), server.found(uri)
         if here is None or everywhere is None:
@@ -265,7 +286,7 @@ def _answer(server: Server) -> None:
         return list(actions.code_actions(findings, everywhere[1], analysis, locator, only, server.workspace_edit))
 
     async def hover(params: types.HoverParams) -> types.Hover | None:
-        await server.current()
+        await server.current_for(params.text_document.uri)
         found = server.at(params.text_document.uri, types.Range(params.position, params.position))
         text = actions.hover(found[1]) if found else ""
         return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text)) if text else None
