@@ -14,30 +14,27 @@ if TYPE_CHECKING:
     from turnlane.checker.language import Sources
     from turnlane.checker.rule import Rule
     from turnlane.checker.settings import Settings
+    from turnlane.checker.typescript.facts import Config, Module
 
 _SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
-_CONFIG: Final = re.compile(r"(^|/)(tsconfig[^/]*|jsconfig)\.json$")
+_CONFIGS: Final = ("tsconfig.json", "jsconfig.json")
 _TEST: Final = re.compile(
     r"(\.|_)(test|spec|stories|bench)\.[cm]?[jt]sx?$|(^|/)(__tests__|__mocks__|node_modules)/"
 )
 
 
 class TypeScript:
-    """Reads `.ts .tsx .mts .cts .js .jsx .mjs .cjs` and `tsconfig.json`."""
+    """Reads `.ts .tsx .mts .cts .js .jsx .mjs .cjs`; asks tsconfig and package.json when it links."""
 
     name: Final = "typescript"
     version: Final = 1
 
     def takes(self, path: str) -> bool:
         """Whether this language reads the file."""
-        return path.endswith(_SUFFIXES) or _CONFIG.search(path) is not None
+        return path.endswith(_SUFFIXES)
 
     def extract(self, path: str, data: bytes, /) -> Any:
-        """Facts of one file: a `Module`, of a tsconfig a `Config`."""
-        if path.endswith(".json"):
-            from turnlane.checker.typescript.specifiers import read_config
-
-            return read_config(data)
+        """Facts of one file: a `Module`."""
         from turnlane.checker.typescript.extract import extract
 
         return extract(path, data)
@@ -46,14 +43,13 @@ class TypeScript:
         self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings
     ) -> Iterable[Finding | Note]:
         """Link the files and ask the rules."""
-        from turnlane.checker.typescript.facts import Config, Module
+        from turnlane.checker.typescript.facts import Module as Facts
         from turnlane.checker.typescript.project import Project
 
-        modules = {path: found for path, found in facts.items() if isinstance(found, Module) and found.scopes}
-        configs = {path: found for path, found in facts.items() if isinstance(found, Config)}
+        modules = {path: found for path, found in facts.items() if isinstance(found, Facts) and found.scopes}
         yield from _notes(facts)
         checked = {path: found for path, found in modules.items() if _TEST.search(path) is None}
-        project = Project(checked, configs, settings, _Packages(sources))
+        project = Project(checked, _configs(checked, sources), settings, _Packages(sources))
         for rule in rules:
             yield from rule.check(project)
 
@@ -78,10 +74,40 @@ class _Packages(Mapping[str, Mapping[str, Any]]):
 
     def _load(self, path: str) -> Mapping[str, Any]:
         try:
-            content = json.loads(self._sources[path].text)
-        except (KeyError, OSError, ValueError, RecursionError):
+            content = json.loads(_text(self._sources, path))
+        except (ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def _configs(modules: Mapping[str, Module], sources: Sources) -> dict[str, Config]:
+    """The tsconfig of each folder that has one, and what they extend, by path."""
+    from turnlane.checker.typescript.specifiers import read_config
+
+    folders: set[str] = set()
+    for path in modules:
+        folder = posixpath.dirname(path)
+        while folder not in folders:
+            folders.add(folder)
+            folder = posixpath.dirname(folder)
+    waiting = [posixpath.join(folder, name) for folder in sorted(folders) for name in _CONFIGS]
+    found: dict[str, Config] = {}
+    while waiting:
+        path = waiting.pop()
+        text = "" if path in found else _text(sources, path)
+        if text:
+            found[path] = read_config(text.encode())
+            extended = posixpath.normpath(posixpath.join(posixpath.dirname(path), found[path].extends))
+            if found[path].extends.startswith("."):
+                waiting += [extended, extended + ".json"]
+    return found
+
+
+def _text(sources: Sources, path: str) -> str:
+    try:
+        return sources[path].text
+    except (KeyError, OSError, ValueError):
+        return ""
 
 
 def _notes(facts: Mapping[str, Any]) -> Iterator[Note]:

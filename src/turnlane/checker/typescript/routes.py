@@ -12,7 +12,7 @@ from turnlane.checker.typescript.values import Made
 
 
 def settings(project: Project, path: str, name: str) -> Iterator[tuple[Export, object]]:
-    """The values of `export const name = ...`, also of `export const config = { name: ... }`, with their exports."""
+    """The values of `export const name = ...` and of `export const config = { name: ... }`, with the exports."""
     for export in project.modules[path].exports:
         if export.name in (name, "config"):
             for value in _constants(project, path, export.value, name):

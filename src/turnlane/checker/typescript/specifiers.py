@@ -52,7 +52,9 @@ class Specifiers:
 
     def __init__(self, files: Collection[str], configs: Mapping[str, Config]) -> None:
         self._files = frozenset(files)
-        self._configs = {posixpath.dirname(path): (path, config) for path, config in sorted(configs.items())}
+        self._all = dict(configs)
+        own = {path for path in configs if posixpath.basename(path) in ("tsconfig.json", "jsconfig.json")}
+        self._configs = {posixpath.dirname(path): (path, configs[path]) for path in sorted(own)}
         self._found: dict[tuple[str, str], str] = {}
 
     def find(self, importer: str, specifier: str) -> str:
@@ -93,11 +95,8 @@ class Specifiers:
         if not config.extends.startswith("."):
             return []
         target = _join(posixpath.dirname(path), config.extends)
-        for name in (target, target + ".json"):
-            for folder, (other, found) in self._configs.items():
-                if other == name and other != path:
-                    return [(folder, found)]
-        return []
+        names = (name for name in (target, target + ".json") if name in self._all and name != path)
+        return [(posixpath.dirname(name), self._all[name]) for name in names]
 
     def _by_config(self, folder: str, config: Config, specifier: str) -> str:
         base = _join(folder, config.base or ".")

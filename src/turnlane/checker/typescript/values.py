@@ -27,7 +27,7 @@ from turnlane.checker.typescript.facts import (
 )
 from turnlane.checker.typescript.specifiers import Specifiers
 
-_DEEP: Final = 24
+_DEEP: Final = 40
 _MANY: Final = 8
 
 
@@ -84,7 +84,8 @@ class Values:
         self.specifiers = specifiers
         self._names: dict[str, dict[tuple[int, str], list[Binding]]] = {}
         self._fields: dict[tuple[str, int], dict[str, list[Binding]]] = {}
-        self._known: dict[tuple[str, int, str], tuple[Value, ...]] = {}
+        self._known: dict[tuple[str, str, int, str], tuple[Value, ...]] = {}
+        """What names, fields, calls and exports come to; empty while it is being found out: that ends cycles."""
 
     # --- Where names are bound ----------------------------------------------------------------------------------
 
@@ -176,22 +177,30 @@ class Values:
         match expression:
             case Name(name):
                 return self._name(path, scope, name, depth)
-            case Member(base, name):
-                bases = self.made(path, scope, base, depth + 1)
-                found = [value for one in bases for value in self.member(one, name, depth + 1)]
-                return tuple(found[:_MANY]) or (Made(path, scope, expression),)
             case Awaited(value) | Spread(value):
                 return self.of(path, scope, value, depth + 1)
-            case Choice(options):
-                found = [value for option in options for value in self.of(path, scope, option, depth + 1)]
-                return tuple(found[:_MANY])
             case Package(source):
                 return (self._module(path, source),)
+            case Member() | Choice() | Element() | Index():
+                key = ("part", path, scope, str(id(expression)))  # the facts stay, and so do their identities
+                if key not in self._known:
+                    self._known[key] = ()
+                    self._known[key] = self._part(path, scope, expression, depth + 1)
+                return self._known[key]
+        return (Made(path, scope, expression),)
+
+    def _part(
+        self, path: str, scope: int, expression: Member | Choice | Element | Index, depth: int
+    ) -> tuple[Value, ...]:
+        match expression:
+            case Member(base, name):
+                bases = self.made(path, scope, base, depth)
+                found = [value for one in bases for value in self.member(one, name, depth)]
+                return _unique(found) or (Made(path, scope, expression),)
+            case Choice(options):
+                return _unique([value for option in options for value in self.of(path, scope, option, depth)])
             case Element(base) | Index(base, _):
                 return self._elements(path, scope, base, depth) or (Made(path, scope, expression),)
-            case Parameter():
-                return (Made(path, scope, expression),)
-        return (Made(path, scope, expression),)
 
     def made(self, path: str, scope: int, expression: Expression, depth: int = 0) -> tuple[Value, ...]:
         """As `of`, and calls of the project's functions are followed to what they return."""
@@ -207,32 +216,46 @@ class Values:
         if call.new:
             return ()
         found: list[Value] = []
-        for callee in self.of(value.path, value.scope, call.callee, depth + 1):
+        for callee in self.callees(value.path, value.scope, value.expression.number, depth + 1):
             if isinstance(callee, Made) and isinstance(callee.expression, Function):
-                target = self.modules[callee.path].scopes[callee.expression.scope]
-                for result in target.results:
-                    if result.value != Constant(None):
-                        found.extend(self.made(callee.path, target.number, result.value, depth + 1))
-        return tuple(found[:_MANY])
+                found.extend(self._results(callee.path, callee.expression.scope, depth + 1))
+        return _unique(found)
+
+    def callees(self, path: str, scope: int, number: int, depth: int = 0) -> tuple[Value, ...]:
+        """What call `number` of a scope calls."""
+        key = ("callee", path, scope, str(number))
+        if key not in self._known:
+            self._known[key] = ()
+            self._known[key] = self.of(path, scope, self.modules[path].scopes[scope].calls[number].callee, depth)
+        return self._known[key]
+
+    def _results(self, path: str, function: int, depth: int) -> tuple[Value, ...]:
+        key = ("results", path, function, "")
+        if key not in self._known:
+            self._known[key] = ()
+            found: list[Value] = []
+            for result in self.modules[path].scopes[function].results:
+                if result.value != Constant(None):
+                    found.extend(self.made(path, function, result.value, depth + 1))
+            self._known[key] = _unique(found)
+        return self._known[key]
 
     def _name(self, path: str, scope: int, name: str, depth: int) -> tuple[Value, ...]:
         if name in ("this", "super"):
             owner = self.enclosing_class(path, scope)
             return (Instance(path, owner),) if owner >= 0 else ()
-        key = (path, scope, name)
-        if key in self._known:
-            return self._known[key]
         declared, entries = self.bindings(path, scope, name)
         if declared < 0:
             return (External("", (name,)),)
-        found: list[Value] = []
-        for entry in entries:
-            if not entry.assignment.augmented or not isinstance(entry.assignment.value, Constant):
-                found.extend(self._assigned(entry, depth + 1))
-        result = _unique(found)
-        if depth == 0:
-            self._known[key] = result
-        return result
+        key = ("name", path, declared, name)
+        if key not in self._known:
+            self._known[key] = ()
+            found: list[Value] = []
+            for entry in entries:
+                if not entry.assignment.augmented or not isinstance(entry.assignment.value, Constant):
+                    found.extend(self._assigned(entry, depth + 1))
+            self._known[key] = _unique(found)
+        return self._known[key]
 
     def _assigned(self, binding: Binding, depth: int) -> tuple[Value, ...]:
         path, scope, entry = binding
@@ -297,23 +320,35 @@ class Values:
             return ()
         return tuple(
             Instance(found.path, found.expression.scope)
-            for found in self.of(value.path, value.scope, call.callee, depth + 1)
+            for found in self.callees(value.path, value.scope, value.expression.number, depth + 1)
             if isinstance(found, Made) and isinstance(found.expression, Class)
         )
 
     def _field(self, path: str, owner: int, name: str, depth: int) -> tuple[Value, ...]:
+        key = ("field", path, owner, name)
+        if key not in self._known:
+            self._known[key] = ()
+            self._known[key] = self._own_field(path, owner, name, depth)
+        return self._known[key]
+
+    def _own_field(self, path: str, owner: int, name: str, depth: int) -> tuple[Value, ...]:
         found: list[Value] = []
         for binding in self.fields(path, owner).get(name, ()):
             found.extend(self._assigned(binding, depth + 1))
-        if found or depth > _DEEP:
-            return _unique(found)
         scope = self.modules[path].scopes[owner]
-        for base in scope.bases:
+        for base in scope.bases if not found else ():
             for value in self.of(path, scope.parent, base, depth + 1):
                 found.extend(self.member(value, name, depth + 1) if isinstance(value, Made) else ())
-        return tuple(found[:_MANY])
+        return _unique(found)
 
     def _property(self, path: str, scope: int, literal: Object, name: str, depth: int) -> tuple[Value, ...]:
+        key = ("property", path, id(literal), name)
+        if key not in self._known:
+            self._known[key] = ()
+            self._known[key] = self._own_property(path, scope, literal, name, depth)
+        return self._known[key]
+
+    def _own_property(self, path: str, scope: int, literal: Object, name: str, depth: int) -> tuple[Value, ...]:
         found: list[Value] = []
         for key, value in zip(literal.keys, literal.values, strict=True):
             if key == name:
@@ -321,7 +356,7 @@ class Values:
             elif key == "...":
                 for spread in self.of(path, scope, value, depth + 1):
                     found.extend(self.member(spread, name, depth + 1) if isinstance(spread, Made) else ())
-        return tuple(found[:_MANY])
+        return _unique(found)
 
     def _module(self, path: str, source: str) -> Value:
         found = self.specifiers.find(path, source)
@@ -329,21 +364,33 @@ class Values:
 
     def exported(self, path: str, name: str, depth: int = 0) -> tuple[Value, ...]:
         """What a file exports under `name`."""
+        key = ("export", path, 0, name)
+        if key not in self._known:
+            self._known[key] = ()
+            self._known[key] = self._exported(path, name, depth)
+        return self._known[key]
+
+    def _exported(self, path: str, name: str, depth: int) -> tuple[Value, ...]:
         module = self.modules.get(path)
         if module is None or not module.scopes or depth > _DEEP:
             return ()
         named = [export for export in module.exports if export.name == name]
         found = [value for export in named for value in self.of(path, 0, export.value, depth + 1)]
-        if not found:
-            wholes = [export for export in module.exports if export.name in ("*", "default")]
-            for export in wholes if name != "default" else ():
-                for value in self.of(path, 0, export.value, depth + 1):
-                    commonjs = isinstance(value, Made) and isinstance(value.expression, Object)
-                    if export.name == "*" or commonjs:
-                        found.extend(() if isinstance(value, External) else self.member(value, name, depth + 1))
+        if not found and name != "default":
+            found = self._through_whole(path, module, name, depth + 1)
         if not found and name == "default" and any(export.name != "*" for export in module.exports):
             return (File(path),)
         return _unique(found)
+
+    def _through_whole(self, path: str, module: Module, name: str, depth: int) -> list[Value]:
+        """A name behind `export * from`, or in the object that a CommonJS module exports."""
+        found: list[Value] = []
+        for export in module.exports:
+            for value in self.of(path, 0, export.value, depth + 1) if export.name in ("*", "default") else ():
+                commonjs = isinstance(value, Made) and isinstance(value.expression, Object)
+                if commonjs or (export.name == "*" and isinstance(value, File)):
+                    found.extend(self.member(value, name, depth + 1))
+        return found
 
 
 def _unique(values: list[Value]) -> tuple[Value, ...]:

@@ -22,7 +22,7 @@ class EdgeRuntime(Rule):
     language = "typescript"
     detects = (
         'A route with `export const runtime = "edge"` (or `config = { runtime: "edge" }`) whose handlers run an '
-        "agent, in this file or in what it imports: an agent of a known package, the AI SDK with tools and several "
+        "agent, in this file or in what it imports: an agent of a known package, the AI SDK with tools and many "
         "steps, or a loop of its own around model calls with tools. One streamed completion is right there."
     )
     bad: ClassVar = (

@@ -22,8 +22,9 @@ class ShortFunctionTimeout(Rule):
     code = "TL604"
     language = "typescript"
     detects = (
-        "`export const maxDuration` of 30 s or less (also in `config`), and `timeoutSeconds` of 30 or less given to a "
-        "Firebase function, where its handlers run an agent. Limits in `vercel.json` and templates are found there."
+        "`export const maxDuration` of 30 s or less (also in `config`), and `timeoutSeconds` of 30 or less given "
+        "to a Firebase function, where its handlers run an agent. Limits in `vercel.json` and templates are found "
+        "there."
     )
     bad: ClassVar = (
         Example(
