@@ -98,6 +98,13 @@ def test_the_node_beside_it_is_too_old(check, path, text) -> None:
     assert (found.place.path, found.place.line, found.severity) == (path, 1, "error")
 
 
+@pytest.mark.parametrize("root", ["/srv/app/", "../app/", "../../", "./", "C:/app/", "//host/app/"])
+def test_paths_from_anywhere_come_to_an_end(check, root) -> None:
+    files = {f"{root}apps/web/package.json": package(None, **{"@mastra/core": "1.5.0"})}
+    assert len(check(files)) == 1
+    assert check({**files, f"{root}.nvmrc": "22.14"}) == []
+
+
 def test_the_engines_of_a_workspace_count_for_its_packages(check) -> None:
     files = {"package.json": package(), "apps/web/package.json": package(None, **{"@mastra/core": "1.5.0"})}
     assert check(files) == []

@@ -47,6 +47,15 @@ def folder_of(path: str) -> str:
     return posixpath.dirname(path)
 
 
+def upwards(folder: str) -> Iterator[str]:
+    """A folder and those above it, as far as its path says: to the root, or to where the run started."""
+    yield folder
+    # What is above `..` has no name here; the empty one would be the folder that the run started in.
+    while posixpath.basename(folder) != ".." and (parent := posixpath.dirname(folder)) != folder:
+        folder = parent
+        yield folder
+
+
 def place_of(path: str, span: Span) -> Place:
     """A span of one line as a finding has it."""
     return Place(path, span.line, span.column, span.line, span.end_column)
@@ -150,12 +159,7 @@ class Project:
         return self._nearest(folder, frozenset(kinds))
 
     def _nearest(self, folder: str, kinds: frozenset[str]) -> list[DeploymentFile]:
-        while True:
-            found = self._of_kind(folder, kinds)
-            parent = posixpath.dirname(folder)
-            if found or parent == folder:
-                return found
-            folder = parent
+        return next((found for above in upwards(folder) if (found := self._of_kind(above, kinds))), [])
 
     def _of_kind(self, folder: str, kinds: frozenset[str]) -> list[DeploymentFile]:
         return [file for file in self._by_folder.get(folder, ()) if file.kind in kinds]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from turnlane.checker.deployment.facts import DeploymentFile, Requirement, Span
 from turnlane.checker.deployment.node_versions import NodeRange, node_range
-from turnlane.checker.deployment.project import Project, folder_of, place_of
+from turnlane.checker.deployment.project import Project, folder_of, place_of, upwards
 from turnlane.checker.deployment.published import AI_SDK_PROVIDERS, LANGCHAIN_ON_CORE, NODE_SDKS
 from turnlane.checker.finding import Finding, Severity
 from turnlane.checker.rule import Example, Rule
@@ -220,11 +220,7 @@ def _runtime_files(file: DeploymentFile, project: Project) -> list[DeploymentFil
 
 def _names_node(file: DeploymentFile, project: Project) -> bool:
     """Whether the package, its workspace, or a file beside them names a version of Node."""
-    folder = folder_of(file.path)
-    above = {folder}
-    while folder:
-        folder = folder_of(folder)
-        above.add(folder)
+    above = set(upwards(folder_of(file.path)))
     return any(
         other.engines is not None or any(runtime.language == "node" for runtime in other.runtimes)
         for other in project.files
