@@ -178,19 +178,24 @@ class Drive(NamedTuple):
         return (*self.route.frame.place, self.number)
 
 
-def drive_of(project: Project, site: Site) -> Drive | None:
-    """The innermost `asyncio.run` that runs the coroutine which a site makes, or leads to."""
-    after = site.number
-    for route in reversed(site.route.steps()):
-        found = _runner_around(project, route, after)
+def drives_of(project: Project, site: Site) -> Iterator[Drive]:
+    """Each `asyncio.run` that runs the coroutine which a site makes, or leads to: the innermost on every way."""
+    waiting, seen = [(site.route, site.number)], {(site.frame, site.number)}
+    while waiting:
+        route, number = waiting.pop()
+        found = _runner_around(project, route, number)
         if found is not None:
-            return found
-        after = route.call
-    return None
+            yield found
+            continue
+        for arrival in project.exploration.arrivals.get((route.frame, route.situation), ()):
+            previous = arrival.previous
+            if previous is not None and (previous.frame, arrival.call) not in seen:
+                seen.add((previous.frame, arrival.call))
+                waiting.append((previous, arrival.call))
 
 
 def _runner_around(project: Project, route: Route, number: int) -> Drive | None:
-    """The runner that takes the result of a call as its argument, straight or through `wait_for` and a variable."""
+    """The runner that is given the result of a call, straight or through `wait_for` and a variable."""
     scope = route.frame.scope
     for _ in range(6):
         call = scope.calls[number]

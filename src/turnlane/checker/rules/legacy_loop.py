@@ -17,13 +17,14 @@ class LegacyLoop(Rule):
     code = "TL104"
     language = "python"
     detects = (
-        "`run_until_complete` or `run_forever` on the loop that `asyncio.get_event_loop()` gave to plain code, also "
-        "when it is kept in a variable or an attribute. Silent where `get_event_loop()` stands in a `try` that makes "
-        "a loop when there is none, after `set_event_loop`, and in async code. In a thread it is TL103."
+        "`run_until_complete` or `run_forever` on the loop that `asyncio.get_event_loop()` gave to plain "
+        "code, also when it is kept in a variable or an attribute. Silent where `get_event_loop()` stands in "
+        "a `try` that makes a loop when there is none, after `set_event_loop`, and in async code. In a "
+        "thread it is TL103."
     )
     fixes = (
-        "`asyncio.run(main())` instead, and what only made or closed the loop is deleted: safe for an `async def` of "
-        "the file."
+        "`asyncio.run(main())` instead, and what only made or closed the loop is deleted: safe for an `async "
+        "def` of the file."
     )
     bad = (
         Example(

@@ -14,8 +14,9 @@ class LoopInNotebook(Rule):
     code = "TL102"
     language = "python"
     detects = (
-        "`asyncio.run`, `loop.run_until_complete` and the like in a cell, or in a function that a cell calls. Silent "
-        "when the notebook applies `nest_asyncio` (that is TL105), and for functions that no cell calls."
+        "`asyncio.run`, `loop.run_until_complete` and the like in a cell, or in a function that a cell "
+        "calls. Silent when the notebook applies `nest_asyncio` (that is TL105), and for functions that no "
+        "cell calls."
     )
     fixes = "`asyncio.run(x)` in a cell becomes `await x`: safe. In a helper that becomes async with it: unsafe."
     bad = (

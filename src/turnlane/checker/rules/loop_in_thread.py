@@ -14,9 +14,9 @@ class LoopInThread(Rule):
     code = "TL103"
     language = "python"
     detects = (
-        "`asyncio.get_event_loop()` or `get_running_loop()` in plain code that runs in a thread: one that the program "
-        "started, a worker of a thread pool, a FastAPI `def` endpoint, a Streamlit script. Silent where the thread "
-        "gets a loop before, or where the refusal is caught."
+        "`asyncio.get_event_loop()` or `get_running_loop()` in plain code that runs in a thread: one that "
+        "the program started, a worker of a thread pool, a FastAPI `def` endpoint, a Streamlit script. "
+        "Silent where the thread gets a loop before, or where the refusal is caught."
     )
     bad = (
         Example(

@@ -15,14 +15,14 @@ class NestedLoop(Rule):
     code = "TL101"
     language = "python"
     detects = (
-        "`asyncio.run`, `loop.run_until_complete` and the like in an `async def`, or in a plain function that async "
-        "code calls, in this file or another. Silent where the function looks for a running loop first, where the "
-        "call runs in a thread of its own, and in a process with `nest_asyncio` (that is TL105). In notebooks it is "
-        "TL102."
+        "`asyncio.run`, `loop.run_until_complete` and the like in an `async def`, or in a plain function "
+        "that async code calls, in this file or another. Silent where the function looks for a running loop "
+        "first, where the call runs in a thread of its own, and in a process with `nest_asyncio` (that is "
+        "TL105). In notebooks it is TL102."
     )
     fixes = (
-        "`asyncio.run(x)` becomes `await x`; safe in an `async def`. A plain function is made async with all its "
-        "callers awaiting it, when they can: unsafe."
+        "`asyncio.run(x)` becomes `await x`; safe in an `async def`. A plain function is made async with all "
+        "its callers awaiting it, when they can: unsafe."
     )
     bad = (
         Example(

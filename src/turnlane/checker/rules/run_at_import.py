@@ -13,20 +13,22 @@ from turnlane.checker.python.project import Project
 from turnlane.checker.rule import Example, Rule
 from turnlane.checker.rules._nested import code_of
 
-_IMPORTED_BY_SERVERS: Final = frozenset({"FastAPI", "Starlette", "Quart", "Litestar", "Sanic", "aiohttp", "Django"})
+_IMPORTED_BY_SERVERS: Final = frozenset(
+    {"FastAPI", "Starlette", "Quart", "Litestar", "Sanic", "aiohttp", "Django"}
+)
 """Hosts whose programs are usually named to a server, which imports them."""
 
 _STARTED_AS_PROGRAMS: Final = frozenset({"alembic", "chainlit", "streamlit", "marimo"})
-"""Packages whose scripts are run from top to bottom by their own command: there a run at the top level is meant."""
+"""Packages whose command runs a script from top to bottom: there a run at the top level is meant."""
 
 
 class RunAtImport(Rule):
     code = "TL113"
     language = "python"
     detects = (
-        "`asyncio.run`, or a chat or run of an agent, at the top level of a file without "
-        '`if __name__ == "__main__":`, also in a function that the top level calls: an error where another file '
-        "imports this one, information where it is only a script. Scripts of Streamlit and Chainlit and notebooks are "
+        "`asyncio.run`, or a chat or run of an agent, at the top level of a file without `if __name__ == "
+        '"__main__":`, also in a function that the top level calls: an error where another file imports this '
+        "one, information where it is only a script. Scripts of Streamlit and Chainlit and notebooks are "
         "right."
     )
     fixes = "The statements from the run to the end of the file go under the guard: unsafe."

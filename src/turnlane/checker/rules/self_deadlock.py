@@ -18,9 +18,9 @@ class SelfDeadlock(Rule):
     code = "TL110"
     language = "python"
     detects = (
-        "`.result()` of `asyncio.run_coroutine_threadsafe(coro, loop)` on the thread that runs `loop`: the loop was "
-        "got by `get_running_loop()` or `get_event_loop()` in the same function, or in async code that calls it. "
-        "Waiting from another thread, or with `wrap_future`, is right."
+        "`.result()` of `asyncio.run_coroutine_threadsafe(coro, loop)` on the thread that runs `loop`: the "
+        "loop was got by `get_running_loop()` or `get_event_loop()` in the same function, or in async code "
+        "that calls it. Waiting from another thread, or with `wrap_future`, is right."
     )
     bad = (
         Example(
@@ -97,7 +97,7 @@ async def main() -> str:
                 yield Finding(
                     self.code,
                     project.place(site.path, wait.span),
-                    "this waits for the loop on the loop's own thread: neither goes on, and the process hangs for ever",
+                    "this waits for the loop on the loop's own thread: neither goes on, the process hangs for ever",
                     "error",
                     trace=project.trace(site),
                 )

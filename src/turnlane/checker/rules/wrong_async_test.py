@@ -30,8 +30,8 @@ class WrongAsyncTest(Rule):
     code = "TL111"
     language = "python"
     detects = (
-        '`hasattr(fn, "__await__")`, `asyncio.iscoroutine(fn)` and `inspect.isawaitable(fn)`, when the code then calls '
-        "`fn`. Asking them about what a call returned is right."
+        '`hasattr(fn, "__await__")`, `asyncio.iscoroutine(fn)` and `inspect.isawaitable(fn)`, when the code '
+        "then calls `fn`. Asking them about what a call returned is right."
     )
     fixes = "`inspect.iscoroutinefunction(fn)` for the `hasattr`: safe."
     bad = (
@@ -131,8 +131,8 @@ def _asked(call: Call) -> Expression | None:
         return None
     match call.callee:
         case Name(id="hasattr") if len(call.arguments) == 2:
-            attribute = call.arguments[1]
-            return call.arguments[0] if isinstance(attribute, Constant) and attribute.value == "__await__" else None
+            subject, attribute = call.arguments
+            return subject if isinstance(attribute, Constant) and attribute.value == "__await__" else None
         case Attribute(base=Name(id="asyncio" | "inspect"), name=name) | Name(id=name) if name in _OF_RESULTS:
             return call.arguments[0]
         case _:
@@ -150,7 +150,8 @@ def _is_called_then(view: ModuleView, scope: Scope, number: int, asked: Expressi
         if block.kind == "if" and any(_holds(subject, number) for subject in block.subject)
     }
     if not branches:
-        awaited_itself = any(read.name == getattr(asked, "id", "") and read.use == "awaited" for read in scope.reads)
+        name = getattr(asked, "id", "")
+        awaited_itself = any(read.name == name and read.use == "awaited" for read in scope.reads)
         line = scope.calls[number].span
         near = (call for call in calls if line.line - 1 <= call.span.line <= line.end_line + 1)
         return not awaited_itself and any(call.use == "awaited" for call in near)
