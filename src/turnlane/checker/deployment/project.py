@@ -80,19 +80,31 @@ class Project:
         for file in self.files:
             self._by_folder.setdefault(folder_of(file.path), []).append(file)
 
+    def file(self, path: str) -> DeploymentFile:
+        """The file of a path. Raises `KeyError` where there is none."""
+        return self._by_path[posixpath.normpath(path)]
+
+    def files_in(self, folder: str) -> list[DeploymentFile]:
+        """The files that stand in a folder itself."""
+        return self._by_folder.get(folder, [])
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of the packages that the files themselves describe."""
+        return frozenset(file.name for file in self.files if file.name)
+
     # --- What is installed together --------------------------------------------------------------------------
 
-    def requirement_sets(self) -> Iterator[RequirementSet]:
-        """Every set of Python packages that a file asks for: its main requirements, alone and with each group."""
-        for file in self.files:
-            if file.kind in ("lock", "package.json"):
-                continue
-            everything = tuple(self._with_included(file, set()))
-            locked = self._locked(file)
-            for group in dict.fromkeys(["", *(placed.requirement.group for placed in everything)]):
-                chosen = tuple(placed for placed in everything if placed.requirement.group in ("", group))
-                if chosen:
-                    yield RequirementSet(file, group, chosen, locked)
+    def requirement_sets(self, file: DeploymentFile) -> Iterator[RequirementSet]:
+        """The sets of Python packages that a file asks for: its main requirements, alone and with each group."""
+        if file.kind in ("lock", "package.json"):
+            return
+        everything = tuple(self._with_included(file, set()))
+        locked = self._locked(file)
+        for group in dict.fromkeys(["", *(placed.requirement.group for placed in everything)]):
+            chosen = tuple(placed for placed in everything if placed.requirement.group in ("", group))
+            if chosen:
+                yield RequirementSet(file, group, chosen, locked)
 
     def _with_included(self, file: DeploymentFile, seen: set[str]) -> Iterator[Placed]:
         seen.add(file.path)

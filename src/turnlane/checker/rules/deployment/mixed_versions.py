@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
-from turnlane.checker.deployment.compatibility import Conflict, conflicts, refused_by
+from turnlane.checker.deployment.compatibility import Choice, Conflict, conflicts, refused_by
 from turnlane.checker.deployment.facts import DeploymentFile
 from turnlane.checker.deployment.project import Placed, Project, folder_of, place_of
 from turnlane.checker.finding import SEVERITIES, Edit, Finding, Fix
@@ -83,14 +84,15 @@ class MixedVersions(Rule):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        found: dict[str, list[Conflict]] = {}
-        for of in project.requirement_sets():
-            for conflict in conflicts(of):
-                if any(placed.path == of.file.path for placed in conflict.involved):
-                    found.setdefault(of.file.path, []).append(conflict)
-        for path, of_file in found.items():
-            yield _finding(path, of_file)
         for file in project.files:
+            found = [
+                conflict
+                for of in project.requirement_sets(file)
+                for conflict in conflicts(of)
+                if any(placed.path == file.path for placed in conflict.involved)
+            ]
+            if found:
+                yield _finding(file.path, found)
             yield from _refused_pythons(file, project)
 
 
@@ -131,19 +133,18 @@ def _refused_pythons(file: DeploymentFile, project: Project) -> Iterator[Finding
         parts = runtime.version.split(".")
         if runtime.language != "python" or len(parts) < 2:
             continue
-        near = {other.path for other in project.manifests_near(file)} | {file.path}
-        if file.kind == "runtime":
-            near = {path for path in near if folder_of(path) == folder_of(file.path)}
-        for of in project.requirement_sets():
-            if of.file.path not in near or of.group:
-                continue
-            for choice, needed in refused_by((int(parts[0]), int(parts[1])), of):
-                text = f"{choice.text} does not install on Python {runtime.version}: it needs {needed}"
-                help_line = (
-                    f"Choose a Python {needed}, or a version of the package that runs on {runtime.version}."
-                )
-                yield Finding("TL601", place_of(file.path, runtime.span), text, "error", help=help_line)
-                break
-            else:
-                continue
-            break
+        python = int(parts[0]), int(parts[1])
+        for choice, needed in islice(_refused_near(file, python, project), 1):
+            text = f"{choice.text} does not install on Python {runtime.version}: it needs {needed}"
+            help_line = f"Choose a Python {needed}, or a version of the package that runs on {runtime.version}."
+            yield Finding("TL601", place_of(file.path, runtime.span), text, "error", help=help_line)
+
+
+def _refused_near(file: DeploymentFile, python: tuple[int, int], project: Project) -> Iterator[tuple[Choice, str]]:
+    near = [file, *(other for other in project.manifests_near(file) if other is not file)]
+    for other in near:
+        if file.kind == "runtime" and folder_of(other.path) != folder_of(file.path):
+            continue  # pyenv's file also stands above projects that have their own
+        for of in project.requirement_sets(other):
+            if not of.group:
+                yield from refused_by(python, of)

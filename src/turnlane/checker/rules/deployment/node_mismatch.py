@@ -154,15 +154,11 @@ def _node_versions(file: DeploymentFile, project: Project) -> Iterator[Finding]:
     too_old = list(_too_old(file, sdks, project))
     if too_old:
         yield from too_old[:1]
-    elif not file.other_runtime and not _names_node(file, project) and not _own_packages(project) & _names(sdks):
+    # In the SDK's own tree, the examples name no Node of their own.
+    elif not file.other_runtime and not _names_node(file, project) and not project.names & _names(sdks):
         first = min(sdks, key=lambda item: item.span)
         text = f"nothing in the project says which Node runs `{first.name}`"
         yield _report(file, first.span, text, "information", _engines_help(first))
-
-
-def _own_packages(project: Project) -> frozenset[str]:
-    """Names of the packages that the checked tree itself publishes: its examples name no Node of their own."""
-    return frozenset(file.name for file in project.files if file.kind == "package.json")
 
 
 def _names(of: list[Requirement]) -> frozenset[str]:
@@ -214,15 +210,13 @@ def _too_old(file: DeploymentFile, sdks: list[Requirement], project: Project) ->
 
 def _runtime_files(file: DeploymentFile, project: Project) -> list[DeploymentFile]:
     """The files of the package's own folder that choose a Node for it."""
-    here = [other for other in project.files if folder_of(other.path) == folder_of(file.path)]
-    return [other for other in here if other.runtimes]
+    return [other for other in project.files_in(folder_of(file.path)) if other.runtimes]
 
 
 def _names_node(file: DeploymentFile, project: Project) -> bool:
     """Whether the package, its workspace, or a file beside them names a version of Node."""
-    above = set(upwards(folder_of(file.path)))
     return any(
         other.engines is not None or any(runtime.language == "node" for runtime in other.runtimes)
-        for other in project.files
-        if folder_of(other.path) in above
+        for folder in upwards(folder_of(file.path))
+        for other in project.files_in(folder)
     )

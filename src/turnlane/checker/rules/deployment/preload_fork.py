@@ -53,7 +53,7 @@ class PreloadFork(Rule):
 
     def check(self, project: Project) -> Iterator[Finding]:
         for started in project.servers:
-            file = next(file for file in project.files if file.path == started.path)
+            file = project.file(started.path)
             if not (started.server.preload or started.server.reload):
                 continue
             if project.packages_near(file, started.server.folder) & AGENT_PACKAGES:

@@ -115,7 +115,7 @@ def _gunicorn(started: StartedServer, project: Project) -> Iterator[Finding]:
         return
     if not 0 < seconds <= _SHORT:
         return
-    file = next(file for file in project.files if file.path == started.path)
+    file = project.file(started.path)
     if project.packages_near(file, server.folder) & AGENT_PACKAGES:
         which = "its default of " if server.timeout is None else ""
         text = f"gunicorn kills a sync worker that is busy for {which}{seconds:g} s, and the agent's run in it"
