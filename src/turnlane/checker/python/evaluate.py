@@ -596,7 +596,7 @@ class Evaluator:
         return ref
 
     def around(self, frame: Frame) -> Frame:
-        """The frame in which a function is defined: where its defaults, decorators and annotations are evaluated."""
+        """The frame in which a function is defined: where its defaults, decorators and annotations stand."""
         parent = frame.scope.parent
         if parent <= 0:
             return self.module_frame(frame.path)
@@ -723,7 +723,7 @@ class Evaluator:
             case Instance(cls=ClassObject()) | ClassObject():
                 yield from self.member(ref, name)
             case Instance(cls=External(name=cls)):
-                yield Ref(self.method(ref, cls, name), ref.lifetime, ref.holder)
+                yield self._outside_member(ref, value, cls, name)
             case Container(kind=kind):
                 yield Ref(self.method(ref, f"builtins.{kind}", name), ref.lifetime, ref.holder)
             case LiteralValue(value=str()):
@@ -736,6 +736,15 @@ class Evaluator:
                 yield Ref(self.method(ref, "types.Function", name))
             case _:
                 pass
+
+    def _outside_member(self, ref: Ref, value: Instance, cls: str, name: str) -> Ref:
+        """A method of an object from outside, or the part that a property gives: `client.chat.completions`."""
+        entry = frameworks.lookup(cls)
+        known = entry.method(name) if isinstance(entry, frameworks.ClassEntry) else None
+        if known is not None and known.kind == "property" and known.returns:
+            part = self.instance(self.external(known.returns), value.frame, value.call)
+            return Ref(part, ref.lifetime, ref.holder)
+        return Ref(self.method(ref, cls, name), ref.lifetime, ref.holder)
 
     def mro(self, cls: ClassObject) -> tuple[ClassObject | External, ...]:
         """The class and its bases, in an order near to Python's."""
