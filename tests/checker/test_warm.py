@@ -21,8 +21,9 @@ ARGUMENTS = ("src",)
 
 
 @pytest.fixture
-def answer(here: Path) -> dict[str, Stamp]:
+def answer(here: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stamp]:
     """Keeps an answer about one file and its folder."""
+    monkeypatch.setenv("TURNLANE_CACHE_DIR", str(here.parent / "cache"))
     (here / "x.py").write_text("x = 1\n")
     stamps = {path: stamp(path) for path in (".", "x.py", "gone.py")}
     warm.keep(ARGUMENTS, stamps, "found\n", "note\n", 1, LATER)
@@ -79,6 +80,18 @@ def test_another_folder_or_environment_has_its_own(here: Path, monkeypatch: pyte
     (here / "sub").mkdir()
     monkeypatch.chdir(here / "sub")
     assert replayed() == (None, "")
+
+
+@pytest.mark.usefixtures("answer")
+def test_it_depends_on_every_file_of_the_program() -> None:
+    (file,) = Path(warm.folder()).glob("*.answer")
+    kept = {path for path, _ in warm.read(str(file))[2]}
+    package = Path(warm.__file__).parents[1]
+    for part in ("checker/run.py", "checker/rules", "checker/reports/full.py", "hazards/pages", "cli/main.py"):
+        assert str(package / part) in kept
+    changed = warm.program()
+    assert changed == warm.program()
+    assert changed.startswith(sys.version)
 
 
 def test_a_young_file_is_not_trusted(here: Path) -> None:

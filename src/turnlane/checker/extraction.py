@@ -74,10 +74,8 @@ def read(task: Task, texts: Texts) -> Read:
         data = texts.data(task.path)
     except OSError as error:
         return Read(task, b"", False, b"", f"not read: {(error.strerror or str(error)).lower()}")
-    known = language(task.language)
-    assert known is not None
     try:
-        blob = cache.dumps(known.extract(task.path, data))
+        blob = cache.dumps(language(task.language).extract(task.path, data))
     except Exception as error:
         if os.environ.get("TURNLANE_DEBUG"):
             raise

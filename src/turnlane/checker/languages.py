@@ -51,15 +51,10 @@ _NEVER: Final = frozenset(  # a list of forty would be forty lines
 
 
 @cache
-def language(name: str) -> Language | None:
-    """The language of this name; None when this build has none."""
+def language(name: str) -> Language:
+    """The language of this name, one of `PLACES`."""
     module, attribute = PLACES[name]
-    try:
-        found: Language = getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if error.name and error.name.startswith("turnlane"):
-            return None
-        raise
+    found: Language = getattr(import_module(module), attribute)
     return found
 
 
@@ -74,5 +69,4 @@ def languages_of(path: str) -> tuple[str, ...]:
         return SUFFIXES[suffix]
     if suffix in _NEVER:
         return ()
-    deployment = language("deployment")
-    return ("deployment",) if deployment is not None and deployment.takes(path) else ()
+    return ("deployment",) if language("deployment").takes(path) else ()

@@ -84,7 +84,7 @@ def _facts(
     new: list[Task] = []
     notes: list[Note] = []
     stamps = {path: _trusted(discovery, texts, path, began) for path in discovery.files}
-    tasks = [Task(name, path) for path, names in discovery.files.items() for name in names if language(name)]
+    tasks = [Task(name, path) for path, names in discovery.files.items() for name in names]
     for task in tasks:
         known = store.get(task.key, stamps[task.path], _digest(texts, task.path))
         if known is None:
@@ -162,10 +162,8 @@ def _ask(
 def _checked(
     name: str, facts: Mapping[str, Any], texts: Texts, rules: Sequence[Rule], settings: Settings
 ) -> Iterator[Finding | Note]:
-    known = language(name)
-    assert known is not None
     try:
-        yield from known.check(facts, texts, rules, settings)
+        yield from language(name).check(facts, texts, rules, settings)
     except Exception as error:
         if os.environ.get("TURNLANE_DEBUG"):
             raise

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Stamp = tuple[int, int, int]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout of an answer changes."""
 
 YOUNG_NS = 20_000_000
@@ -92,7 +92,7 @@ def keep(
         return
     import marshal
 
-    everything = [*stamps.items(), *((path, _stamp(path)) for path in _program_files())]
+    everything = [*stamps.items(), *((path, _stamp(path)) for path in _program_files(*_PACKAGES))]
     write(_file(home, key), marshal.dumps((FORMAT, key, everything, said, complained, status)))
 
 

@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None, *, errors: TextIO | None = None
     words = list(sys.argv[1:] if arguments is None else arguments)
     err = errors or sys.stderr
     try:
-        status = _check(words[1:], err) if words[:1] == ["check"] else _verb(words, err)
+        if words[:1] == ["check"]:
+            return _check(words[1:], err, whole_process=arguments is None)
+        status = _verb(words, err)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -83,16 +85,30 @@ def main(arguments: Sequence[str] | None = None, *, errors: TextIO | None = None
     return status
 
 
-def _check(words: Sequence[str], err: TextIO) -> int:
-    """Run `check` without the rest of the command line: its warm runs have 90 ms in all."""
+def _check(words: Sequence[str], err: TextIO, *, whole_process: bool) -> int:
+    """Run `check` without the rest of the command line: its warm runs have 90 ms in all.
+
+    With `whole_process` nothing comes after it in this process.
+    """
     from turnlane.checker import warm
 
     status = warm.replay(words, err)
-    if status is None:
-        from turnlane.checker.command import Streams
-        from turnlane.checker.command import main as check
+    if status is not None:
+        sys.stdout.flush()
+        return status
+    import gc
 
-        status = check(words, Streams(sys.stdout, err))
+    from turnlane.checker.command import Streams
+    from turnlane.checker.command import main as check
+
+    if whole_process:
+        gc.disable()
+    status = check(words, Streams(sys.stdout, err))
+    sys.stdout.flush()
+    if whole_process:
+        err.flush()
+        # Freeing the facts of a large project, one by one, takes longer than checking a small one.
+        os._exit(status)
     return status
 
 

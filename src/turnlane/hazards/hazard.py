@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from turnlane.hazards.catalogue import url_of
 
@@ -28,8 +28,7 @@ class MalformedPage(ValueError):
     """A page file of the catalogue breaks the format; a test reads them all, so no user meets this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One code block of a page."""
 
     language: str
@@ -39,8 +38,7 @@ class Example:
     code: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hazard:
+class Hazard(NamedTuple):
     """One row of the catalogue."""
 
     code: str
