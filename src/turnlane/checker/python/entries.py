@@ -8,6 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from turnlane.checker.libraries import hosts
+from turnlane.checker.libraries.host_tables import REGISTRATIONS
 from turnlane.checker.libraries.hosts import Context, Registration
 from turnlane.checker.python.evaluate import Evaluator
 from turnlane.checker.python.facts import (
@@ -163,7 +164,7 @@ def _may_register(call: Call) -> bool:
 
 @cache
 def _registering_names() -> frozenset[str]:
-    return frozenset(row.symbol.rpartition(".")[2] for row in hosts.REGISTRATIONS if row.how == "argument")
+    return frozenset(row.symbol.rpartition(".")[2] for row in REGISTRATIONS if row.how == "argument")
 
 
 def _functions_in(row: Registration, call: Call, frame: Frame, evaluator: Evaluator) -> Iterator[FunctionObject]:
@@ -231,21 +232,23 @@ def _matches(name: str, row: Registration) -> bool:
 
 def _named(path: str, view: ModuleView, evaluator: Evaluator) -> Iterator[Entry]:
     for row in hosts.name_rows():
-        if row.symbol and not _imports(view, (row.symbol,)):
+        if row.symbol != "*" and not _imports(view, (row.symbol,)):
             continue
-        for scope in view.children.get(0, ()):
-            if scope.kind == "function" and _matches(scope.name, row) and _fits(path, scope, row):
+        for scope in view.scopes[1:]:
+            if scope.kind == "function" and _matches(scope.name, row) and _fits(path, view, scope, row):
                 function, _ = _function(view, scope, evaluator)
                 yield _entry(function, row, evaluator)
 
 
-def _fits(path: str, scope: Scope, row: Registration) -> bool:
+def _fits(path: str, view: ModuleView, scope: Scope, row: Registration) -> bool:
     """A name that means something only to a certain host needs more than the name."""
     if row.context.kind == "test":
-        return path.rpartition("/")[2].startswith("test_") or path.endswith("_test.py")
-    if row.context.host == "AWS Lambda":
-        return len([p for p in scope.parameters if p.kind == "positional"]) == 2
-    return True
+        file = path.rpartition("/")[2]
+        return file.startswith("test_") or file.endswith("_test.py")
+    if view.scopes[scope.parent].kind != "module" and row.symbol == "*":
+        return False
+    names = [parameter.name for parameter in scope.parameters]
+    return not row.parameters or [name.lstrip("_") for name in names] == list(row.parameters)
 
 
 # --- Top levels ---------------------------------------------------------------------------------------------------

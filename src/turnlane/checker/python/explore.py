@@ -271,7 +271,7 @@ class Exploration:
 
 
 def _ends_function(scope: Scope, block: int) -> bool:
-    return any(one.block == block for one in (*scope.results, *scope.raises))
+    return any(one.block == block for one in scope.results) or any(one.block == block for one in scope.raises)
 
 
 def _after(scope: Scope, block: Block) -> set[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Final
 
 from turnlane.checker.finding import Place, Step
 from turnlane.checker.language import Sources
@@ -73,11 +75,15 @@ class Project:
 
     @cached_property
     def uses_agents(self) -> bool:
-        """Whether any file imports an agent framework or asks a model itself."""
+        """Whether the program has to do with agents at all: by its imports, or by what it calls its own things."""
         return any(
             frameworks.is_framework_module(item.module)
             for view in self.program.modules.values()
             for item in view.module.imports
+        ) or any(
+            _AGENT_WORDS.search(scope.name) or any(_AGENT_WORDS.search(read.name) for read in scope.reads)
+            for view in self.program.modules.values()
+            for scope in view.scopes
         )
 
     def tree(self, path: str) -> ast.Module | None:
@@ -205,6 +211,9 @@ def _continued(route: Route, below: tuple[Route, ...]) -> Route:
     for step in below:
         route = step._replace(previous=route, entry=route.entry, length=route.length + 1)
     return route
+
+
+_AGENT_WORDS: Final = re.compile(r"(?i)agent|llm|gpt|prompt|chat_?completion|autogen")
 
 
 def describe(route: Route) -> str:

@@ -7,12 +7,16 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
+from turnlane.checker.python.facts import CallRef, Constant
 from turnlane.checker.python.project import AgentCall, Project, agent_calls_of, class_entry, class_name
 from turnlane.checker.python.values import Container, Holder, Instance, Ref
 from turnlane.checker.rule import Example, Rule
 
 OWNED_BY_A_CONVERSATION: Final = frozenset({"agent", "user_proxy", "team", "group_chat", "manager", "workflow"})
 """Roles of objects that keep a conversation."""
+
+STOPS: Final = frozenset({"stop", "stop_when_idle", "close"})
+SENDS: Final = frozenset({"publish_message", "send_message"})
 
 TEAM_ROLES: Final = frozenset({"team", "group_chat", "manager"})
 
@@ -21,10 +25,11 @@ class SharedAgent(Rule):
     code = "TL201"
     language = "python"
     detects = (
-        "An agent, team, group chat or manager that lives longer than a request (a module variable, a class attribute, "
-        "a cache, `app.state`, the closure of an app factory, a default argument) and is run, or put into a team, by "
-        "code that a request handler reaches, in this file or another. Objects kept per session or found by a key "
-        "(`agents[session_id]`) are right."
+        "An agent, team, group chat or manager that lives longer than a request (a module variable, a class "
+        "attribute, a cache, `app.state`, the closure of an app factory, a default argument) and is run, or put "
+        "into a team, by code that a request handler reaches, in this file or another; a runtime that all requests "
+        "share and address with one key, or stop. Objects kept per session or found by a key (`agents[session_id]`) "
+        "are right."
     )
     bad = (
         Example(
@@ -67,8 +72,40 @@ async def chat(text: str):
 """,
             title="a new team of shared agents",
         ),
+        Example(
+            """\
+from autogen_core import DefaultTopicId, SingleThreadedAgentRuntime
+from fastapi import FastAPI
+
+app = FastAPI()
+runtime = SingleThreadedAgentRuntime()
+
+
+@app.post("/chat")
+async def chat(text: str):
+    runtime.start()
+    await runtime.publish_message(text, DefaultTopicId())  # here
+    await runtime.stop_when_idle()  # here
+""",
+            title="a runtime with one key for all",
+        ),
     )
     good = (
+        Example(
+            """\
+from autogen_core import SingleThreadedAgentRuntime, TopicId
+from fastapi import FastAPI
+
+app = FastAPI()
+runtime = SingleThreadedAgentRuntime()
+
+
+@app.post("/chat/{session}")
+async def chat(session: str, text: str):
+    await runtime.publish_message(text, TopicId("support", session))
+""",
+            title="a runtime whose topics carry the session",
+        ),
         Example(
             """\
 from autogen_agentchat.agents import AssistantAgent
@@ -94,9 +131,24 @@ async def chat(text: str) -> str:
             if not site.situation.serves:
                 continue
             for call in agent_calls_of(site):
-                if call.runs:
+                if call.role == "runtime":
+                    yield from self._runtime(project, call)
+                elif call.runs:
                     yield from self._run(project, call)
             yield from self._made_of_shared(project, site)
+
+    def _runtime(self, project: Project, call: AgentCall) -> Iterator[Finding]:
+        """A runtime keys its agents, so it may be shared: unless all requests use one key, or one stops it."""
+        ref = call.receiver
+        if ref is None or not ref.shared or ref.holder is None:
+            return
+        if call.name in STOPS:
+            verb = "is stopped by"
+        elif call.name in SENDS and _addresses_everybody(project, call):
+            verb = "sends to the same agents for"
+        else:
+            return
+        yield self._finding(project, call.site, ref, verb)
 
     def _run(self, project: Project, call: AgentCall) -> Iterator[Finding]:
         refs = [call.receiver] if call.receiver is not None else []
@@ -136,6 +188,26 @@ async def chat(text: str) -> str:
             "error",
             trace=project.trace(site),
         )
+
+
+def _addresses_everybody(project: Project, call: AgentCall) -> bool:
+    """Whether the message goes to agents whose key is the same for all requests.
+
+    `DefaultTopicId()` and `AgentId("support", "default")` name one agent for everybody.
+    """
+    scope = call.site.scope
+    given = [*call.site.call.arguments[1:], *(value for _, value in call.site.call.keywords)]
+    for expression in given:
+        if not isinstance(expression, CallRef):
+            continue
+        address = scope.calls[expression.number]
+        name = getattr(address.callee, "id", getattr(address.callee, "name", ""))
+        if name == "DefaultTopicId" and not address.arguments and not address.keywords:
+            return True
+        parts = [*address.arguments, *(value for _, value in address.keywords)]
+        if name in {"AgentId", "TopicId"} and len(parts) == 2 and isinstance(parts[1], Constant):
+            return True
+    return False
 
 
 def _is_shared_conversation(project: Project, ref: Ref) -> bool:

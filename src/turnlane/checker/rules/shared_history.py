@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Route, Site
 from turnlane.checker.python.facts import (
+    Assignment,
     Attribute,
     Call,
     CallRef,
@@ -55,10 +56,10 @@ class SharedHistory(Rule):
     code = "TL202"
     language = "python"
     detects = (
-        "A request handler, or a function it calls, that puts what a user sent into a module variable which is not "
-        "keyed (`HISTORY.append(text)`, `global current; current = data`, `STATE['topic'] = text`), or that writes "
-        "the history of one object all requests share. Right are dictionaries by session, caches, counters, "
-        "connections, and singletons made once."
+        "A request handler, or a function it calls, that puts what a user sent into a module variable which is "
+        "not keyed (`HISTORY.append(text)`, `global current; current = data`, `STATE['topic'] = text`), or that "
+        "writes the history of one object all requests share. Right are dictionaries by session, caches, "
+        "counters, connections, and singletons made once."
     )
     bad = (
         Example(
@@ -221,16 +222,26 @@ if __name__ == "__main__":
         receiver = frame.receiver
         if receiver is None or not receiver.shared or receiver.holder is None:
             return
-        for number, call in enumerate(frame.scope.calls):
-            attribute = _own_history(call, frame)
-            if attribute is None or not _is_plain_list(project, frame, call):
+        changed = [
+            (number, attribute)
+            for number, call in enumerate(frame.scope.calls)
+            if (attribute := _own_history(call, frame)) is not None and _is_plain_list(project, frame, call)
+        ]
+        changed += [
+            (-1, assignment.target.name)
+            for assignment in frame.scope.assignments
+            if _forgets(assignment, frame) and isinstance(assignment.target, Attribute)
+        ]
+        readers = {step.frame.place for step in route.steps()[:-1]}
+        for number, attribute in changed:
+            if receiver.holder.reader not in readers:
                 continue
             place, _ = project.touch(Site(route, number, ()), receiver.holder)
             yield Finding(
                 self.code,
                 place,
-                f"`{receiver.holder.name}` is one object for all users, and every request of {project.started(route)} "
-                f"changes its `{attribute}`: one user's text meets another's",
+                f"`{receiver.holder.name}` is one object for all users, and every request of "
+                f"{project.started(route)} changes its `{attribute}`: one user's text meets another's",
                 "warning",
                 trace=project.route_trace(route),
             )
@@ -246,6 +257,19 @@ def _own_history(call: Call, frame: Frame) -> str | None:
         is_self = frame.view.class_of_self(frame.scope, base.base.id) is not None
         return base.name if is_self else None
     return None
+
+
+def _forgets(assignment: Assignment, frame: Frame) -> bool:
+    """`self.history = []`, outside the constructor."""
+    target = assignment.target
+    return (
+        isinstance(target, Attribute)
+        and isinstance(target.base, Name)
+        and frame.scope.name != "__init__"
+        and bool(HISTORY.search(target.name))
+        and _is_empty(assignment.value)
+        and frame.view.class_of_self(frame.scope, target.base.id) is not None
+    )
 
 
 def _is_plain_list(project: Project, frame: Frame, call: Call) -> bool:
@@ -305,11 +329,21 @@ def _of_a_request(project: Project, frame: Frame, write: Write) -> bool:
         return False
     if any(CONNECTION.match(name) for name in names_in(write.value, frame.scope)):
         return False
-    if write.rebinds and isinstance(write.value, Entered):
+    if write.rebinds and _is_entered(write.value, frame.scope):
         return True
     if write.rebinds and _is_made(project, frame, write.value):
         return False
     return mentions(write.value, frame.scope, request_names(frame, project.evaluator))
+
+
+def _is_entered(value: Expression, scope: Scope) -> bool:
+    """Whether it is what a `with` of this very function opened: one request's browser, file, session."""
+    if isinstance(value, Name):
+        bound = [
+            one.value for one in scope.assignments if isinstance(one.target, Name) and one.target.id == value.id
+        ]
+        return len(bound) == 1 and isinstance(bound[0], Entered)
+    return isinstance(value, Entered)
 
 
 def _made_once(scope: Scope, frame: Frame, write: Write) -> bool:
