@@ -394,16 +394,51 @@ def kept(code: edits.Code, place: Place) -> Any:
     return edits.keep_task(code, place, awaited=False)
 
 
-def test_a_dropped_task_is_kept(rewrite: Any) -> None:
-    before = (
-        "import asyncio\n\n\n@app.get('/')\nasync def f(a):\n    if a:\n"
-        "        «asyncio.create_task(g(), name='n')»\n"
+KEPT = "task = asyncio.create_task(g())\n    background_tasks.add(task)\n    "
+KEPT += "task.add_done_callback(background_tasks.discard)"
+SET = "background_tasks: set[asyncio.Task] = set()\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "import asyncio\n\n\n@app.get('/')\nasync def f(a):\n    «asyncio.create_task(g())»\n",
+            f"import asyncio\n\n\n{SET}\n\n@app.get('/')\nasync def f(a):\n    {KEPT}\n",
+        ),
+        (
+            "import asyncio\n\n# first\ndef g(): pass\n\ndef f():\n    «asyncio.create_task(g())»",
+            f"import asyncio\n\n{SET}\n\n# first\ndef g(): pass\n\ndef f():\n    {KEPT}",
+        ),
+        (
+            "import asyncio\nbackground_tasks = set()\ndef f():\n    «asyncio.create_task(g())»",
+            f"import asyncio\nbackground_tasks = set()\ndef f():\n    {KEPT}",
+        ),
+        (
+            "def g(): pass\nimport asyncio\ndef f():\n    «asyncio.create_task(g())»",
+            f"def g(): pass\nimport asyncio\n{SET}\n\ndef f():\n    {KEPT}",
+        ),
+        (
+            "# %%\nimport asyncio\ndef g(): pass# %%\n# c\ndef f():\n    «asyncio.create_task(g())»",
+            f"# %%\nimport asyncio\ndef g(): pass# %%\n{SET}\n\n# c\ndef f():\n    {KEPT}",
+        ),
+    ],
+)
+def test_a_dropped_task_is_kept(rewrite: Any, before: str, after: str) -> None:
+    assert rewrite(kept, before) == after
+
+
+def test_all_tasks_of_a_file_are_kept_in_one_set() -> None:
+    text = "import asyncio\ndef f():\n    create(a)\ndef g():\n    create(b)\n".replace(
+        "create", "asyncio.create_task"
     )
-    assert rewrite(kept, before) == (
-        "import asyncio\n\n\nbackground_tasks: set[asyncio.Task] = set()\n\n\n@app.get('/')\nasync def f(a):\n"
-        "    if a:\n        task = asyncio.create_task(g(), name='n')\n        background_tasks.add(task)\n"
-        "        task.add_done_callback(background_tasks.discard)\n"
-    )
+    code = edits.parse(Source("a.py", text))
+    assert code is not None
+    places = [Place("a.py", line, 4, line, 26) for line in (3, 5)]
+    findings = [Finding("TL501", place, "", "error", fix=kept(code, place)) for place in places]
+    fixed = fixing.apply({"a.py": text}, findings, unsafe=True)
+    assert len(fixed.fixed) == 2
+    assert fixed.texts["a.py"].count("= set()") == 1
 
 
 @pytest.mark.parametrize(
@@ -426,6 +461,8 @@ def test_a_task_that_is_not_dropped_stays(rewrite: Any, before: str) -> None:
         IN + "if a: «asyncio.create_task(g())»",
         IN + "task = 1\n    «asyncio.create_task(g())»",
         "background_tasks = 1\n" + IN + "«asyncio.create_task(g())»",
+        "background_tasks = set()\ndef f(background_tasks):\n    «asyncio.create_task(g())»",
+        "def f(task):\n    «asyncio.create_task(g())»",
         "«asyncio.create_task(g())»",
     ],
 )

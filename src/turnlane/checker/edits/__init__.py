@@ -10,7 +10,6 @@ from turnlane.checker.edits.awaits import (
     async_sleep,
     async_twin,
     insert_await,
-    keep_task,
     make_async,
     unwrap_runner,
 )
@@ -19,6 +18,7 @@ from turnlane.checker.edits.imports import add_import, bind_module
 from turnlane.checker.edits.inspection import coroutine_test
 from turnlane.checker.edits.loops import legacy_loop, remove_nest_asyncio
 from turnlane.checker.edits.modules import factory_for_module_object, main_guard
+from turnlane.checker.edits.tasks import keep_task
 
 __all__ = [
     "Change",

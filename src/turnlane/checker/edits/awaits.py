@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from turnlane.checker.edits.code import Change, Code, Function
+from turnlane.checker.edits.code import Change, Code
 from turnlane.checker.edits.imports import bind_module
 from turnlane.checker.edits.loops import loop_statements, makes_loop, shuts_down, without
 from turnlane.checker.finding import Edit, Fix, Place
@@ -113,47 +113,6 @@ def async_sleep(code: Code, span: Span | Place, *, safe: bool = True) -> Fix | N
     return code.fix("Sleep without blocking the event loop", changes + added, safe=safe)
 
 
-def keep_task(code: Code, span: Span | Place, *, awaited: bool = True) -> Fix | None:
-    """The dropped `asyncio.create_task(x)` at `span` becomes `await x`; unsafe, since the code below then waits.
-
-    Without `awaited` the task is kept in a set of the module until it is done, and goes on in the background.
-    """
-    call = code.expression(span, ast.Call)
-    if call is None or not isinstance(statement := code.parents.get(call), ast.Expr):
-        return None
-    if awaited:
-        changes = None if call.keywords else _await_argument(code, call)
-        return None if changes is None else code.fix("Await it", changes, safe=False)
-    return _kept(code, call, statement)
-
-
-def _kept(code: Code, call: ast.Call, statement: ast.Expr) -> Fix | None:
-    function = code.scope(call)
-    name = "background_tasks"
-    if not isinstance(function, Function) or code.before(statement).strip() or code.after(statement).strip():
-        return None
-    outer = next((each for each in (function, *code.ancestors(function)) if each in code.tree.body), None)
-    bound = bind_module(code, "asyncio", call.lineno)
-    if not isinstance(outer, Function | ast.ClassDef) or bound is None or "task" in _names(function):
-        return None
-    if code.assigns(name) or code.before(outer).strip():
-        return None
-    asyncio, added = bound
-    first = min([outer.lineno, *(decorator.lineno for decorator in outer.decorator_list)])
-    at, end = code.line_start(first), code.end(statement)
-    indent = "\n" + code.before(statement)
-    changes = [
-        Change(at, at, f"{name}: set[{asyncio}.Task] = set()\n\n\n"),
-        Change(code.start(call), code.start(call), "task = "),
-        Change(end, end, f"{indent}{name}.add(task){indent}task.add_done_callback({name}.discard)"),
-    ]
-    return code.fix("Keep the task until it is done", changes + added, safe=False)
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-
-
 # --- await ---------------------------------------------------------------------------------------------------
 
 
@@ -246,10 +205,10 @@ def _unwrapped(code: Code, call: ast.Call, made_async: Collection[ast.AST] = ())
         return _await_function(code, call)
     if any(keyword.arg != "debug" for keyword in call.keywords):
         return None
-    return _await_argument(code, call, made_async)
+    return await_argument(code, call, made_async)
 
 
-def _await_argument(code: Code, call: ast.Call, made_async: Collection[ast.AST] = ()) -> list[Change] | None:
+def await_argument(code: Code, call: ast.Call, made_async: Collection[ast.AST] = ()) -> list[Change] | None:
     """`await x` in place of `f(x)`."""
     parent = code.parents.get(call)
     if len(call.args) != 1 or isinstance(parent, ast.Await) or not code.can_await(call, made_async):
