@@ -20,7 +20,8 @@ from turnlane.checker.texts import Texts
 
 NAMES = (
     "requirements.txt", "dev-requirements.in", "constraints.txt", "pyproject.toml", "uv.lock", "Pipfile.lock",
-    "Pipfile", "setup.cfg", "environment.yml", "package.json", "Dockerfile", "compose.yaml", "Procfile",
+    "Pipfile", "setup.cfg", "setup.py",
+    "environment.yml", "package.json", "Dockerfile", "compose.yaml", "Procfile",
     "gunicorn.conf.py", "web.service", "run.sh", "Makefile", "vercel.json", "host.json", "serverless.yml",
     "template.yaml", "fly.toml", "railway.json", ".python-version", ".nvmrc", ".tool-versions", "runtime.txt",
 )  # fmt: skip
@@ -32,6 +33,7 @@ PIECES = (
     "((", "FROM python:3.9", "CMD ", "RUN pip install ", "gunicorn ", "--preload", "-w", "-c", "sh -c ",
     "web: ", "ExecStart=", "AWS::Lambda::Function", "Resources:", "Type: ", "provider:",
     "serving.knative.dev/v1", "functions", "maxDuration", "functionTimeout", '"00:00:30"', "&a ", "*a",
+    "install_requires=[", "setup(",
     "!Ref ", "- ", "engines", "node", "9" * 30, "é", "😀", "\ufeff", "\x00", "1.5", "...",
 )  # fmt: skip
 

@@ -136,6 +136,8 @@ def test_groups_are_judged_with_the_main_requirements_but_not_with_each_other(ch
         ("pyproject.toml", '[tool.uv]\ndev-dependencies = ["pyautogen"]\n', 2),
         ("Pipfile", '[packages]\npyautogen = "*"\n', 2),
         ("setup.cfg", "[options]\ninstall_requires =\n    flask\n    pyautogen>=0.2\n", 4),
+        ("setup.py", 'from setuptools import setup\nsetup(install_requires=["é", "pyautogen>=0.2"])\n', 2),
+        ("setup.py", 'needs = (\n  "pyautogen>=0.2",\n)\nsetup(extras_require={"ai": needs})\n', 2),
         ("environment.yml", "dependencies:\n  - python=3.11\n  - pip:\n      - pyautogen>=0.2\n", 4),
         (
             "Dockerfile",

@@ -27,6 +27,7 @@ _NAMES: Final[tuple[tuple[re.Pattern[str], FileKind, str], ...]] = (
     (re.compile(r"(?:uv|poetry|pdm)\.lock|Pipfile\.lock"), "lock", "lock"),
     (re.compile(r"Pipfile"), "pipfile", "pipfile"),
     (re.compile(r"setup\.cfg"), "setup", "setup_cfg"),
+    (re.compile(r"setup\.py"), "setup", "setup_py"),
     (re.compile(r"(?:conda[-_.]?)?env(?:ironment)?(?:[-_.].*)?\.ya?ml"), "conda", "conda"),
     (re.compile(r"package\.json"), "package.json", "package_json"),
     (re.compile(r"(?:.+\.)?(?:Dockerfile|Containerfile)(?:[-_.].*)?|.+\.dockerfile"), "dockerfile", "dockerfile"),
@@ -56,6 +57,7 @@ _ANY_NAME: Final = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _, 
 
 _NEEDED: Final[dict[str, re.Pattern[bytes]]] = {
     "conda": re.compile(rb"dependencies"),
+    "setup_py": re.compile(rb"(?:install|extras)_require"),
     "compose": re.compile(rb"gunicorn|uvicorn|hypercorn|flask|fastapi|uwsgi"),
     "script": re.compile(rb"gunicorn|uvicorn|hypercorn|flask|fastapi|uwsgi|pip[\d.]* install"),
     "template": re.compile(
@@ -70,7 +72,7 @@ class Deployment:
     """See `turnlane.checker.language.Language`."""
 
     name = "deployment"
-    version = 1
+    version = 2
 
     def takes(self, path: str) -> bool:
         """Whether the file's name is one of a package or deployment file."""
@@ -155,7 +157,7 @@ _READERS: Final[dict[str, Callable[[str, Source], DeploymentFile]]] = {
     "requirements": _from("requirements", "requirements_file"),
     **{
         name: _from("manifests", name)
-        for name in ("pyproject", "lock", "pipfile", "setup_cfg", "conda", "version_file")
+        for name in ("pyproject", "lock", "pipfile", "setup_cfg", "setup_py", "conda", "version_file")
     },
     "package_json": _from("node_packages", "package_json"),
     **{

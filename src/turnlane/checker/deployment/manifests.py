@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -218,3 +219,48 @@ def version_file(path: str, source: Source) -> DeploymentFile:
         place = Span(number, 0, len(text.encode()))
         found.append(Runtime("node" if node else "python", match[2], place))
     return DeploymentFile(path, "runtime", runtimes=tuple(found))
+
+
+def setup_py(path: str, source: Source) -> DeploymentFile:
+    """`install_requires` and `extras_require` of `setup.py`, where they are written as plain lists."""
+    try:
+        tree = ast.parse(source.text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return DeploymentFile(path, "setup")  # the same file is checked as Python, which tells what is wrong
+    lists = {
+        target.id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    found: list[Requirement] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "install_requires":
+            found += _written(_behind(node.value, lists), "", source)
+        elif isinstance(node, ast.keyword) and node.arg == "extras_require":
+            for group, value in _entries(_behind(node.value, lists)):
+                found += _written(_behind(value, lists), group, source)
+    return DeploymentFile(path, "setup", tuple(found))
+
+
+def _behind(node: ast.expr, lists: dict[str, ast.expr]) -> ast.expr:
+    return lists.get(node.id, node) if isinstance(node, ast.Name) else node
+
+
+def _entries(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield key.value, value
+
+
+def _written(node: ast.expr, group: str, source: Source) -> Iterator[Requirement]:
+    """The requirements of a list of texts, each of which stands in the file as it is."""
+    for item in node.elts if isinstance(node, ast.List | ast.Tuple) else ():
+        if not isinstance(item, ast.Constant) or not isinstance(item.value, str):
+            continue
+        start = source.text.find(item.value, source.offset(item.lineno, item.col_offset))
+        end = source.offset(item.end_lineno or item.lineno, item.end_col_offset or 0)
+        if 0 <= start < end and (read := requirement(item.value, start, source, group)):
+            yield read
