@@ -97,7 +97,7 @@ async def main() -> str:
                 yield Finding(
                     self.code,
                     project.place(site.path, wait.span),
-                    "this waits for the loop on the loop's own thread: neither goes on, the process hangs for ever",
+                    "this waits for the loop on the loop's own thread: neither goes on, and the process hangs",
                     "error",
                     trace=project.trace(site),
                 )
