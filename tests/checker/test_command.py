@@ -238,6 +238,14 @@ def test_many_processes_find_what_one_finds(check: Check, files: Files) -> None:
     assert check(*OWN, "--jobs", "1", "--no-cache") == check(*OWN, "--jobs", "4", "--no-cache")
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(files: Files) -> None:
+    files({"x.py": WRONG * 3000})
+    command = f"'{sys.executable}' -m turnlane.cli.main check --select TL001 --no-cache x.py | head -n 1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("x.py:1:25: TL001")
+    assert done.stderr == ""
+
+
 def test_help_and_version(check: Check) -> None:
     said = check("--help")
     assert said.out.startswith("Usage: turnlane check [OPTIONS] [PATHS]...\n")

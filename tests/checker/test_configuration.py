@@ -57,7 +57,8 @@ def test_the_closest_file_with_a_table_counts(here: Path, files: Files) -> None:
     assert settings(here, "sub/x.py").select == ("TL1",)
     assert settings(here, "own").select == ("TL2",)
     assert settings(here, "own", "sub").select == ("TL1",)
-    assert configure(parse(["own"]), str(here)).root == str(here / "own")
+    assert settings(here, "own").root == str(here / "own")
+    assert settings(here, "--config", "own/pyproject.toml").root == str(here)
     assert settings(here, "--isolated").select == ("TL",)
     assert settings(here, "--config", "own/pyproject.toml").select == ("TL2",)
     assert settings(here, "-", "--stdin-filename", "own/new.py").select == ("TL2",)
@@ -126,6 +127,7 @@ def test_every_key_is_read(here: Path, files: Files) -> None:
     assert {*table} == {*DOCUMENTED, "typescript"}
     assert {*table["typescript"]} == {*DOCUMENTED_TYPESCRIPT}
     assert settings(here)._replace(ruff=None) == Settings(
+        root=str(here),
         select=("TL1", "TL2"),
         asked_for=("TL1", "TL2"),
         ignore=("TL101", "TL102"),
@@ -169,6 +171,16 @@ def test_per_file_ignores(pattern: str, path: str, ignored: bool, here: Path) ->
     assert ignored_in_file("TL113", path, chosen) is ignored
     assert ignored_in_file("TL201", path, chosen) is ignored
     assert ignored_in_file("TL202", path, chosen) is False
+
+
+def test_per_file_ignores_are_relative_to_the_folder_of_the_file(
+    here: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files({"pyproject.toml": '[tool.turnlane.per-file-ignores]\n"app/*.py" = ["TL1"]\n', "app/x.py": ""})
+    monkeypatch.chdir(here / "app")
+    chosen = settings(here / "app")
+    assert ignored_in_file("TL113", "x.py", chosen)
+    assert not ignored_in_file("TL113", str(here / "x.py"), chosen)
 
 
 @pytest.mark.parametrize(

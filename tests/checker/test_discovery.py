@@ -18,7 +18,7 @@ Files = Callable[[Mapping[str, str]], None]
 
 
 def found(folder: Path, *paths: str, settings: Settings = Settings(), force_exclude: bool = False) -> list[str]:  # noqa: B008
-    listed = discover(paths or ["."], settings, root=str(folder), start=str(folder), force_exclude=force_exclude)
+    listed = discover(paths or ["."], settings, start=str(folder), force_exclude=force_exclude)
     return list(listed.files)
 
 
@@ -80,6 +80,14 @@ def test_exclude_has_patterns_as_gitignore(pattern: str, here: Path, files: File
     assert found(here, settings=Settings(exclude=(pattern,))) == ["build/x.py", "new.py"]
 
 
+def test_patterns_are_relative_to_the_folder_of_the_settings(here: Path, files: Files) -> None:
+    files({"sub/legacy/old.py": "", "sub/new.py": ""})
+    settings = Settings(extend_exclude=("/sub/legacy",), root=str(here))
+    assert list(discover(["."], settings, start=str(here / "sub")).files) == ["new.py"]
+    elsewhere = Settings(extend_exclude=("legacy",), root=str(here / "nowhere"))
+    assert list(discover(["."], elsewhere, start=str(here / "sub")).files) == ["new.py"]
+
+
 def test_links_make_no_loop_and_no_double(here: Path, files: Files) -> None:
     files({"a/x.py": "", "other/y.py": ""})
     (here / "a/up").symlink_to(here)
@@ -97,7 +105,7 @@ def test_what_does_not_exist_ends_the_run(here: Path) -> None:
 
 def test_a_file_of_no_language_is_noted(here: Path, files: Files) -> None:
     files({"x.csv": ""})
-    listed = discover(["x.csv"], Settings(), root=str(here), start=str(here))
+    listed = discover(["x.csv"], Settings(), start=str(here))
     assert listed.files == {}
     assert [note.path for note in listed.notes] == ["x.csv"]
 
@@ -107,7 +115,7 @@ def test_a_folder_that_can_not_be_read_is_noted(here: Path, files: Files) -> Non
     files({"shut/x.py": "", "y.py": ""})
     (here / "shut").chmod(0)
     try:
-        listed = discover(["."], Settings(), root=str(here), start=str(here))
+        listed = discover(["."], Settings(), start=str(here))
     finally:
         (here / "shut").chmod(0o755)
     assert list(listed.files) == ["y.py"]
@@ -132,7 +140,7 @@ def test_files_elsewhere_are_called_by_their_whole_path(here: Path) -> None:
 
 def test_files_and_folders_are_stamped(here: Path, files: Files) -> None:
     files({"a/x.py": "1", "pyproject.toml": ""})
-    stamps = discover(["."], Settings(), root=str(here), start=str(here)).stamps
+    stamps = discover(["."], Settings(), start=str(here)).stamps
     assert {".", "a", "a/x.py", "pyproject.toml"} <= stamps.keys()
     assert stamps["a/x.py"] == stamp("a/x.py") != ABSENT
     assert stamp("gone.py") == ABSENT
@@ -146,5 +154,5 @@ def test_standard_input_has_a_name(here: Path) -> None:
 
 def test_only_files_that_no_folder_covers_stand_alone(here: Path, files: Files) -> None:
     files({"a/x.py": "", "y.py": ""})
-    listed = discover(["a", "a/x.py", "y.py"], Settings(), root=str(here), start=str(here))
+    listed = discover(["a", "a/x.py", "y.py"], Settings(), start=str(here))
     assert listed.alone == {"y.py"}

@@ -166,7 +166,6 @@ class _Check:
         return discover(
             options.paths or ["."],
             self._settings,
-            root=self._configuration.root,
             start=self._start,
             force_exclude=options.force_exclude,
         )

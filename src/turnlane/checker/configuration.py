@@ -41,8 +41,6 @@ class Configuration(NamedTuple):
     """What holds for a run."""
 
     settings: Settings
-    root: str
-    """The folder of the configuration file; patterns are relative to it."""
     consulted: tuple[str, ...]
     """Files that were looked for, whether or not they exist."""
 
@@ -58,10 +56,10 @@ def configure(options: Namespace, start: str) -> Configuration:
         CannotRun: a file can't be read, a key is unknown, a value is wrong.
     """
     found = Found("", {}, ()) if options.isolated else _find(options, start)
-    root = os.path.dirname(found.path) if found.path else start
+    root = os.path.dirname(found.path) if found.path and not options.config else start
     ruff = RuffConfigurations(start)
     settings = _from_file(found)._replace(ruff=None if options.isolated else ruff.reports)
-    return Configuration(_with_options(settings, options, root), root, found.consulted)
+    return Configuration(_with_options(settings._replace(root=root), options), found.consulted)
 
 
 class Found(NamedTuple):
@@ -234,7 +232,7 @@ class _Taker:
 # --- from the command line ---
 
 
-def _with_options(settings: Settings, options: Namespace, root: str) -> Settings:
+def _with_options(settings: Settings, options: Namespace) -> Settings:
     select = _known(options.select, "--select")
     more = _known(options.extend_select, "--extend-select") or ()
     less = (*(_known(options.ignore, "--ignore") or ()), *(_known(options.extend_ignore, "--extend-ignore") or ()))
@@ -299,12 +297,21 @@ def _per_file(given: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 # --- use ---
 
 
-def ignored_in_file(code: str, path: str, settings: Settings, root: str = "") -> bool:
+def ignored_in_file(code: str, path: str, settings: Settings) -> bool:
     """Whether `per-file-ignores` names the code for this file. `path` is relative to where the check started."""
+    below = _below(path, settings.root)
     return any(
-        any(code.startswith(prefix) for prefix in listed) and _matches(pattern, path)
+        any(code.startswith(prefix) for prefix in listed) and _matches(pattern, below)
         for pattern, listed in settings.per_file_ignores
     )
+
+
+@lru_cache(maxsize=1024)
+def _below(path: str, root: str) -> str:
+    """The path relative to `root`, or its name when it is elsewhere."""
+    whole = os.path.abspath(path)
+    above = root.rstrip(os.sep) + os.sep if root else os.path.join(os.getcwd(), "")
+    return whole[len(above) :].replace(os.sep, "/") if whole.startswith(above) else os.path.basename(path)
 
 
 def _matches(pattern: str, path: str) -> bool:

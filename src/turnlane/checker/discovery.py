@@ -66,22 +66,19 @@ def shown(path: str, start: str) -> str:
     return relative.replace(os.sep, "/")
 
 
-def discover(
-    paths: Sequence[str], settings: Settings, *, root: str, start: str, force_exclude: bool = False
-) -> Discovery:
+def discover(paths: Sequence[str], settings: Settings, *, start: str, force_exclude: bool = False) -> Discovery:
     """Find the files below `paths`.
 
     Args:
         paths: files and folders, as the user named them. Files are taken even if they are excluded.
         settings: which patterns exclude, and whether git's count.
-        root: the folder that patterns of settings are relative to.
         start: the folder that the paths are relative to: where the command was started.
         force_exclude: exclude named files too.
 
     Raises:
         CannotRun: a path does not exist or can't be read.
     """
-    walk = _Walk(settings, root, start)
+    walk = _Walk(settings, start)
     for path in paths:
         whole = os.path.normpath(os.path.join(start, path))
         if os.path.isdir(whole):
@@ -118,11 +115,11 @@ class _Ignore(NamedTuple):
 class _Walk:
     """Collects while it walks."""
 
-    def __init__(self, settings: Settings, root: str, start: str) -> None:
+    def __init__(self, settings: Settings, start: str) -> None:
         self._start = start
         exclude = EXCLUDED if settings.exclude is None else settings.exclude
-        self._excluded = _Ignore(Patterns([*exclude, *settings.extend_exclude]), _prefix(root))
-        self._root = root
+        self._excluded = Patterns([*exclude, *settings.extend_exclude])
+        self._root = os.path.join(settings.root or start, "")
         self._git = settings.respect_gitignore
         self.files: dict[str, tuple[str, ...]] = {}
         self.stamps: dict[str, Stamp] = {}
@@ -186,7 +183,7 @@ class _Walk:
         return bool(languages)
 
     def _ignored(self, path: str, is_folder: bool, ignores: tuple[_Ignore, ...]) -> bool:
-        if _decision(self._excluded, path, is_folder):
+        if self._excluded.decides(self._below_root(path), is_folder):
             return True
         for ignore in ignores:
             decided = _decision(ignore, path, is_folder)
@@ -195,7 +192,12 @@ class _Walk:
         return False
 
     def _left_out_by_name(self, path: str) -> bool:
-        return self._excluded.patterns.covers(_slashed(path[self._excluded.prefix :]))
+        return self._excluded.covers(self._below_root(path))
+
+    def _below_root(self, path: str) -> str:
+        """What patterns of the settings speak of: the path below their folder; elsewhere, the name."""
+        below = path[len(self._root) :] if path.startswith(self._root) else os.path.basename(path)
+        return _slashed(below)
 
     def _above(self, top: str) -> tuple[_Ignore, ...]:
         """The patterns from the folders above `top`, the closest first, when it is inside of a git checkout."""

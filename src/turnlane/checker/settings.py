@@ -17,6 +17,8 @@ class Settings(NamedTuple):
     """Codes and prefixes that are not; the longer of two prefixes wins, `ignore` when they are equal."""
     asked_for: tuple[str, ...] = ()
     """What the user selected himself, as he wrote it. A full code here is wanted whatever else speaks against."""
+    root: str = ""
+    """The folder that patterns are relative to, absolute; empty: the one that the check started in."""
     per_file_ignores: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Pattern of a path, and the codes and prefixes that are not reported in files it matches."""
     exclude: tuple[str, ...] | None = None

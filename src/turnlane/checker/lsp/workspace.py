@@ -56,9 +56,7 @@ class Folder:
         settings = configuration.settings
         texts = Texts({shown(path, self.path): data for path, data in unsaved.items()})
         named = ["."] if self._whole else sorted(self._existing(unsaved))
-        discovery = (
-            discover(named, settings, root=configuration.root, start=self.path) if named else Discovery({}, {}, ())
-        )
+        discovery = discover(named, settings, start=self.path) if named else Discovery({}, {}, ())
         # One process: a fork of a process with threads may hang.
         outcome = check(discovery, settings, store=self._store, texts=texts, jobs=1)
         findings = outcome.findings
