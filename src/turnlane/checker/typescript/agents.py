@@ -146,20 +146,25 @@ class Agents:
             return self._with_memory(shape, value, call)
         return None
 
-    def origins(self, path: str, scope: int, expression: Expression, depth: int = 0) -> Iterator[str]:
+    def origins(self, path: str, scope: int, expression: Expression) -> frozenset[str]:
         """The packages that an expression's value comes from: of a call, the package of what is called."""
-        if depth > _MOST * 3:
-            return
-        if isinstance(expression, Member):
-            yield from self.origins(path, scope, expression.base, depth + 1)
-        for value in self._values.made(path, scope, expression):
-            if isinstance(value, External):
-                yield value.package
-            elif isinstance(value, Typed):
-                yield value.type.package
-            elif isinstance(value, Made) and isinstance(value.expression, CallRef):
-                call = self._call(value.path, value.scope, value.expression)
-                yield from self.origins(value.path, value.scope, call.callee, depth + 1)
+        found: set[str] = set()
+        waiting, seen = [(path, scope, expression)], set[tuple[str, int, int]]()
+        while waiting:
+            place, number, part = waiting.pop()
+            if (key := (place, number, id(part))) in seen:
+                continue
+            seen.add(key)
+            if isinstance(part, Member):
+                waiting.append((place, number, part.base))
+            elif isinstance(part, CallRef):
+                waiting.append((place, number, self._call(place, number, part).callee))
+            else:
+                for value in self._values.made(place, number, part):
+                    found.update(_package(value))
+                    if isinstance(value, Made) and isinstance(value.expression, CallRef | Member):
+                        waiting.append((value.path, value.scope, value.expression))
+        return frozenset(found)
 
     # --- What a call does ------------------------------------------------------------------------------------
 
@@ -268,6 +273,13 @@ def _option(call: Call, name: str) -> Expression | None:
         if isinstance(argument, Object) and name in argument.keys:
             return argument.values[argument.keys.index(name)]
     return None
+
+
+def _package(value: Value) -> Iterator[str]:
+    if isinstance(value, External):
+        yield value.package
+    elif isinstance(value, Typed):
+        yield value.type.package
 
 
 def option(call: Call, name: str) -> Expression | None:

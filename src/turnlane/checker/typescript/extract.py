@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Final
 
 from turnlane.checker.typescript.facts import Module, Span
@@ -12,13 +13,16 @@ from turnlane.checker.typescript.syntax import first_error, parse
 _LARGEST: Final = 1_500_000
 _LONG_LINE: Final = 3_000
 _LONG_AVERAGE: Final = 250
+_NO_SERVER: Final = re.compile(
+    r"\.d\.[cm]?ts$|\.min\.|[._](test|spec|stories|bench)\.[cm]?[jt]sx?$|(^|/)(__tests__|__mocks__|node_modules)/"
+)
+"""Declarations, bundles and tests: nothing in them serves a user."""
 _NO_SPAN: Final = Span(1, 0, 1, 0)
 
 
 def extract(path: str, data: bytes) -> Module:
     """The facts of one file. Never raises; what can't be read is a problem of the module."""
-    name = path.rsplit("/", 1)[-1]
-    if name.endswith((".d.ts", ".d.mts", ".d.cts")) or ".min." in name:
+    if _NO_SERVER.search(path) is not None:
         return Module(())
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.decode("utf-16", "replace").encode()

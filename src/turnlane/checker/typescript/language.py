@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
 _SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 _CONFIGS: Final = ("tsconfig.json", "jsconfig.json")
-_TEST: Final = re.compile(
-    r"(\.|_)(test|spec|stories|bench)\.[cm]?[jt]sx?$|(^|/)(__tests__|__mocks__|node_modules)/"
-)
 
 
 class TypeScript:
@@ -48,8 +44,7 @@ class TypeScript:
 
         modules = {path: found for path, found in facts.items() if isinstance(found, Facts) and found.scopes}
         yield from _notes(facts)
-        checked = {path: found for path, found in modules.items() if _TEST.search(path) is None}
-        project = Project(checked, _configs(checked, sources), settings, _Packages(sources))
+        project = Project(modules, _configs(modules, sources), settings, _Packages(sources))
         for rule in rules:
             yield from rule.check(project)
 

@@ -25,7 +25,7 @@ class SharedAgent(Rule):
         "An object that keeps a conversation (agents of AutoGen's ports, Strands, BeeAI and LlamaIndex, LangChain "
         "chains with a memory, chat sessions, sessions of the OpenAI Agents SDK) or a list of messages, which "
         "lives in a module, in a closure around handlers or in a class of which there is one, and which a request "
-        "handler runs or writes to. Agents that are definitions (Mastra, OpenAI Agents SDK, AI SDK, LangGraph) are "
+        "handler runs or writes to. Agents that are definitions (Mastra, OpenAI Agents SDK, AI SDK) are "
         "right at module scope and are not reported; nor is what is found by a key."
     )
     bad: ClassVar = (
