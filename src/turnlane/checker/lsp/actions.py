@@ -176,7 +176,7 @@ def _extended(source: Source, line: int, code: str) -> Edit | None:
 def _added(source: Source, line: int, code: str, mark: str) -> Edit | None:
     text = source.line(line)
     comment = f"  {mark} turnlane: ignore[{code}]"
-    if not _is_comment(source, line, text + comment):
+    if text.endswith("\\") or not _is_comment(source, line, text + comment):
         return None
     column = len(text.encode())
     return Edit(Place(source.path, line, column, line, column), comment)
