@@ -95,11 +95,12 @@ class Packages:
 
     def resolve(self, name: str) -> str | None:
         """The dotted name under which `name` is defined, following re-exports; None when nothing defines it."""
-        return self._resolve(name, 0)
+        return self._resolve(name, set())
 
-    def _resolve(self, name: str, depth: int) -> str | None:
-        if depth > 30:
-            return None
+    def _resolve(self, name: str, seen: set[str]) -> str | None:
+        if name in seen:
+            return None  # modules that import each other
+        seen.add(name)
         module, rest = self._split(name)
         if module is None:
             return None
@@ -111,9 +112,9 @@ class Packages:
         if head in module.bindings:
             target = module.bindings[head] + (f".{tail}" if tail else "")
             if target != name:
-                return self._resolve(target, depth + 1)
+                return self._resolve(target, seen)
         for star in module.stars:
-            found = self._resolve(f"{star}.{rest}", depth + 1)
+            found = self._resolve(f"{star}.{rest}", seen) if self.module(star) is not None else None
             if found is not None:
                 return found
         return None
@@ -133,14 +134,22 @@ class Packages:
         module = self.module(package)
         return module.definitions.get(plain, []) if module is not None else []
 
-    def exports(self, module: Module) -> Iterator[str]:
+    def exports(self, module: Module) -> set[str]:
         """The names that `from module import name` can give, star imports included."""
-        yield from module.definitions
-        yield from module.bindings
-        for star in module.stars:
-            other = self.module(star)
-            if other is not None and other is not module:
-                yield from self.exports(other)
+        names: set[str] = set()
+        for each in self.with_stars(module):
+            names.update(each.definitions, each.bindings)
+        return names
+
+    def with_stars(self, module: Module) -> Iterator[Module]:
+        """The module and those that it takes everything from, each once."""
+        seen = {module.name}
+        waiting = [module]
+        while waiting:
+            yield (each := waiting.pop())
+            fresh = [star for star in each.stars if star not in seen]
+            seen.update(fresh)
+            waiting += [other for star in fresh if (other := self.module(star)) is not None]
 
 
 def download(requirements: Iterable[str], folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from turnlane.checker.libraries.packages import Module, Packages, dotted
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _STREAMS = frozenset({"AsyncGenerator", "AsyncIterator", "AsyncIterable", "AsyncStream"})
-_AWAITABLES = frozenset({"Awaitable", "Coroutine", "Future", "Task"})
+_AWAITABLES = frozenset({"Awaitable", "Coroutine"})  # not Future and Task: they run whether awaited or not
 _WRAPPERS = _STREAMS | _AWAITABLES | {"Optional", "Union", "Annotated", "Type", "type", "ClassVar"}
 
 
@@ -214,7 +214,7 @@ class _Describer:
         """By package, the names it re-exports: the defining module, or the whole name if it differs."""
         aliases: dict[str, dict[str, str]] = {}
         for module in self.packages.modules():
-            for name in set(self.packages.exports(module)):
+            for name in self.packages.exports(module):
                 target = self.packages.resolve(f"{module.name}.{name}")
                 if target not in kept or target == f"{module.name}.{name}" or not _is_public(module, name):
                     continue

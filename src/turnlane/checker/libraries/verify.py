@@ -17,7 +17,7 @@ from pathlib import Path
 from turnlane.checker.libraries import frameworks
 from turnlane.checker.libraries.effects import EFFECTS
 from turnlane.checker.libraries.host_tables import REGISTRATIONS
-from turnlane.checker.libraries.packages import Definition, Packages, dotted
+from turnlane.checker.libraries.packages import Definition, Module, Packages, dotted
 from turnlane.checker.libraries.registration import methods
 
 Symbols = dict[str, set[str]]
@@ -37,9 +37,15 @@ NOT_IN_SOURCE = frozenset(
         *methods("streamlit", "cache experimental_fragment experimental_memo experimental_singleton"),
         *methods("aiogram.Dispatcher", "message_handler callback_query_handler"),
         "dash.Dash.long_callback",
+        "websockets.server.serve",
         "flask.Flask.before_first_request",
         # Of py-cord, which installs the same module as discord.py.
         *methods("discord.Bot", "slash_command message_command user_command"),
+        # Put together when the module is imported.
+        *methods("multiprocessing", "Lock Process Process.join"),
+        *methods(
+            "multiprocessing.Pool", "apply apply_async imap imap_unordered map map_async starmap starmap_async"
+        ),
         # Written in C.
         *methods("socket.socket", "connect recv sendall"),
     }
@@ -141,9 +147,12 @@ def _find(packages: Packages, symbol: str) -> list[Definition] | None:
     if resolved is not None:
         return packages.definitions(resolved)
     owner, _, name = symbol.rpartition(".")
-    parent = _find(packages, owner) if owner else None
+    module = packages.module(packages.resolve(owner) or "")
+    if module is not None and not _is_shadowed(packages, owner):
+        return [] if _may_have(packages, module, name) else None
+    parent = [] if module is not None else _find(packages, owner)
     if parent is None:
-        return [] if _is_assigned(packages, symbol) else None
+        return None
     if not parent or not isinstance(parent[-1], ast.ClassDef):
         return []  # an attribute of a value, or of a property's: its class is not looked up
     return _member(packages, packages.resolve(owner) or "", name)
@@ -181,12 +190,21 @@ def _assigns(node: ast.AST, name: str) -> bool:
     return any(dotted(target).rpartition(".")[2] == name for target in targets)
 
 
-def _is_assigned(packages: Packages, symbol: str) -> bool:
-    """Whether the module binds the name to a value, or to something that another package defines."""
-    module, _, name = symbol.rpartition(".")
-    resolved = packages.resolve(module) or module
-    found = packages.module(resolved)
-    return found is not None and name in found.bindings
+def _is_shadowed(packages: Packages, module: str) -> bool:
+    """Whether `from a import b` gives something else than the module `a.b`: a package binds the name again."""
+    package, _, name = module.rpartition(".")
+    parent = packages.module(package)
+    return parent is not None and parent.bindings.get(name, module) != module
+
+
+def _may_have(packages: Packages, module: Module, name: str) -> bool:
+    """Whether a module has a name that no source at hand defines: a value, or something of another library."""
+    for each in packages.with_stars(module):
+        if name in each.bindings or "__getattr__" in each.definitions:
+            return True
+        if any(packages.module(star) is None for star in each.stars):
+            return True  # from a module in C, or of a library that is not at hand
+    return False
 
 
 def _anywhere(packages: Packages, top: str, name: str) -> bool:

@@ -48,6 +48,8 @@ ROWS: list[Registration] = [
     ),
     *rows(_SLACK, "decorator", methods("slack_bolt.App", _SLACK_EVENTS)),
     *rows(_SLACK_ASYNC, "decorator", methods("slack_bolt.async_app.AsyncApp", _SLACK_EVENTS)),
+    *rows(Context("LINE", "callback", "own", asynchronous="never"), "decorator", "linebot.WebhookHandler.add"),
+    *rows(Context("LINE", "callback", "own", asynchronous="never"), "decorator", "linebot.v3.WebhookHandler.add"),
     *rows(
         _BOTS,
         "subclass",
@@ -59,6 +61,6 @@ ROWS: list[Registration] = [
     *rows(
         _FASTAGENCY,
         "decorator",
-        methods("fastagency.runtimes.ag2.Workflow fastagency.runtimes.autogen.AutoGenWorkflows", "register"),
+        "fastagency.runtimes.ag2.Workflow.register",
     ),
 ]

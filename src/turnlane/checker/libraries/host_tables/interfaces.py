@@ -139,6 +139,7 @@ _OTHER_ROWS = [
     *rows(_SOLARA, "argument", "solara.lab.ChatInput", "send_callback"),
     *rows(_SOLARA, "decorator", "solara.lab.task solara.tasks.task"),
     *rows(_WINDOW, "argument", "tkinter.Button tkinter.ttk.Button customtkinter.CTkButton", "command"),
+    *rows(_WINDOW, "argument", "PyQt5.*.connect PyQt6.*.connect PySide6.*.connect", "0"),
     *rows(Context("Textual", "callback", "loop", "one"), "subclass", "textual.app.App", "on_* action_* compose"),
 ]
 

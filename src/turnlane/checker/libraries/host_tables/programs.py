@@ -26,6 +26,7 @@ ROWS: list[Registration] = [
     *rows(_EXIT, "argument", "atexit.register", "0 func"),
     *rows(_EXIT, "decorator", "atexit.register"),
     *rows(_THREAD, "subclass", "threading.Thread threading.Timer", "run"),
+    *rows(_THREAD, "subclass", "PyQt5.QtCore.QThread PyQt6.QtCore.QThread PySide6.QtCore.QThread", "run"),
     *rows(
         _THREAD,
         "subclass",

@@ -71,6 +71,7 @@ _FLASK_ROWS = [
     *rows(Context("Flask", "script", "own", "one", "never"), "decorator", "flask.Flask.cli.command"),
     *rows(_FLASK_SOCKET, "decorator", "flask_socketio.SocketIO.on flask_socketio.SocketIO.event"),
     *rows(_FLASK_SOCKET, "argument", "flask_socketio.SocketIO.on_event", "1 handler"),
+    *rows(Context("Flask-Sock", "request", "own", asynchronous="never"), "decorator", "flask_sock.Sock.route"),
     *rows(_FLASK_SOCKET, "subclass", "flask_socketio.Namespace", "on_*"),
     *rows(_FLASK_SOCKET_TASK, "argument", "flask_socketio.SocketIO.start_background_task", "0 target"),
     *rows(
@@ -165,7 +166,6 @@ _OTHER_ROWS = [
     *rows(_AIOHTTP, "decorator", methods("aiohttp.web.RouteTableDef", f"{_VERBS} view route")),
     *rows(_AIOHTTP, "decorator", "aiohttp.web.middleware"),
     *rows(_AIOHTTP, "subclass", "aiohttp.web.View", _VERBS),
-    *rows(_AIOHTTP_START, "argument", methods("aiohttp.web.Application", _AIOHTTP_SIGNALS)),
     *rows(
         _AIOHTTP_START,
         "argument",
@@ -211,6 +211,12 @@ _OTHER_ROWS = [
         "0 client_connected_cb",
     ),
     *rows(Context("gRPC", "request", "threadpool"), "subclass", "*Servicer", "*"),
+    *rows(
+        Context("A2A server", "request", "loop"),
+        "subclass",
+        "a2a.server.agent_execution.AgentExecutor",
+        "execute cancel",
+    ),
 ]
 
 ROWS: list[Registration] = [*_FASTAPI_ROWS, *_STARLETTE_ROWS, *_FLASK_ROWS, *_DJANGO_ROWS, *_OTHER_ROWS]
