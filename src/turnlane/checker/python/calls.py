@@ -231,12 +231,12 @@ def _super(evaluator: Evaluator, _call: Call, _number: int, frame: Frame) -> Ite
         yield from evaluator.parent_object(frame)
 
 
-def _session_get(evaluator: Evaluator, call: Call, _number: int, _frame: Frame) -> Iterator[Ref]:
+def _session_get(evaluator: Evaluator, call: Call, _number: int, frame: Frame) -> Iterator[Ref]:
     """Chainlit's `user_session.get("name")`: what any `set` of that name keeps for the user."""
-    name = getattr(call.arguments[0], "value", None) if call.arguments else None
-    for path, scope, value in evaluator.program.session_values.get(name, ()) if isinstance(name, str) else ():
-        frame = evaluator.free_frame(path, scope) if scope else evaluator.module_frame(path)
-        for ref in evaluator.evaluate(value, frame):
+    name = frame.view.text(call.arguments[0]) if call.arguments else None
+    for path, scope, value in evaluator.program.session_values.get(name, ()) if name is not None else ():
+        inside = evaluator.free_frame(path, scope) if scope else evaluator.module_frame(path)
+        for ref in evaluator.evaluate(value, inside):
             yield ref if ref.shared else Ref(ref.value, "session")
 
 

@@ -10,6 +10,7 @@ from turnlane.checker.python.facts import (
     Assignment,
     Attribute,
     CallRef,
+    Constant,
     Expression,
     Import,
     Module,
@@ -110,6 +111,13 @@ class ModuleView:
             or key in self.imports
             or any(parameter.name == name for parameter in self.scopes[scope].parameters)
         )
+
+    def text(self, expression: Expression) -> str | None:
+        """The text that an expression stands for: a literal, or a constant of the file that is assigned once."""
+        if isinstance(expression, Name):
+            assigned = self.assigned.get((0, expression.id), [])
+            expression = assigned[0][1].value if len(assigned) == 1 else expression
+        return expression.value if isinstance(expression, Constant) and isinstance(expression.value, str) else None
 
     @cached_property
     def self_attributes(self) -> dict[tuple[int, str], list[tuple[int, Assignment]]]:
@@ -254,8 +262,8 @@ class Program:
                 for call in scope.calls:
                     callee = call.callee
                     if isinstance(callee, Attribute) and callee.name == "set" and len(call.arguments) == 2:
-                        name = getattr(call.arguments[0], "value", None)
-                        if isinstance(name, str):
+                        name = view.text(call.arguments[0])
+                        if name is not None:
                             found[name].append((path, scope.number, call.arguments[1]))
         return found
 

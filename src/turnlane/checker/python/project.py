@@ -15,7 +15,7 @@ from turnlane.checker.libraries.frameworks import ClassEntry, FunctionEntry
 from turnlane.checker.libraries.frameworks import Method as MethodEntry
 from turnlane.checker.python.evaluate import Evaluator
 from turnlane.checker.python.explore import Exploration, Route, Site, symbol_of
-from turnlane.checker.python.facts import Call, Module, Scope, Span
+from turnlane.checker.python.facts import Attribute, Call, CallRef, Expression, Module, Scope, Span
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
 from turnlane.checker.python.values import (
@@ -202,8 +202,17 @@ class Project:
         span = site.call.span
         source = self.sources[site.path]
         text = source.text[source.offset(span.line, span.column) : source.offset(span.end_line, span.end_column)]
-        name = "".join(text.partition("(")[0].split())
+        name = "".join(text.partition("(")[0].split()) + _after_call(site.call.callee)
         return name if len(name) <= 60 else f"...{name[-57:]}"
+
+
+def _after_call(callee: Expression) -> str:
+    """What is asked of the result of a call: `(...).embeddings.create` of `client().embeddings.create`."""
+    names: list[str] = []
+    while isinstance(callee, Attribute):
+        names.append(callee.name)
+        callee = callee.base
+    return f"(...).{'.'.join(reversed(names))}" if names and isinstance(callee, CallRef) else ""
 
 
 def _continued(route: Route, below: tuple[Route, ...]) -> Route:
