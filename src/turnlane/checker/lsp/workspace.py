@@ -52,8 +52,7 @@ class Folder:
             CannotRun: the configuration is wrong, or the folder is gone.
         """
         os.chdir(self.path)
-        configuration = configure(parse([]), self.path)
-        settings = configuration.settings
+        settings = configure(parse([]), self.path).settings
         texts = Texts({shown(path, self.path): data for path, data in unsaved.items()})
         named = ["."] if self._whole else sorted(self._existing(unsaved))
         discovery = discover(named, settings, start=self.path) if named else Discovery({}, {}, ())
