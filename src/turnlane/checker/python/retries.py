@@ -34,17 +34,17 @@ class RetryDecorator(NamedTuple):
     """Where the decorator stands."""
 
 
-def retry_loop(view: ModuleView, scope: Scope, block: int) -> RetryLoop | None:
-    """The retry loop around a block of a function; None when the loop does something else.
+def retry_loop(view: ModuleView, scope: Scope, call: Call) -> RetryLoop | None:
+    """The retry loop around a call; None when the loop around it does something else.
 
     A loop over other things goes on after a success; a retry leaves: with `return` or `break` after the call.
     """
-    around = list(view.blocks_around(scope, block))
+    around = list(view.blocks_around(scope, call.block))
     attempt = next((one for one in around if scope.blocks[one].kind == "try"), None)
     loop = next((one for one in around if scope.blocks[one].kind in LOOPS), None)
     if attempt is None or loop is None or around.index(attempt) > around.index(loop):
         return None
-    if not _ends_on_success(view, scope, attempt):
+    if not _ends_on_success(view, scope, attempt, call.span.line):
         return None
     handlers = [
         (number, one)
@@ -56,8 +56,11 @@ def retry_loop(view: ModuleView, scope: Scope, block: int) -> RetryLoop | None:
     return RetryLoop(loop, attempt, any(catches_all(one) for _, one in handlers))
 
 
-def _ends_on_success(view: ModuleView, scope: Scope, attempt: int) -> bool:
-    """Whether the `try` body, or its `else`, ends the function or the loop."""
+def _ends_on_success(view: ModuleView, scope: Scope, attempt: int, line: int) -> bool:
+    """Whether the `try` body, or its `else`, ends the function or the loop once the call has succeeded.
+
+    A `break` before the call is something else: the user said goodbye.
+    """
     good = {
         attempt,
         *(n for n, one in enumerate(scope.blocks) if one.kind == "else of try" and one.partner == attempt),
@@ -66,8 +69,8 @@ def _ends_on_success(view: ModuleView, scope: Scope, attempt: int) -> bool:
     def inside(block: int) -> bool:
         return any(one in good for one in view.blocks_around(scope, block))
 
-    return any(inside(one.block) for one in scope.results) or any(
-        jump.kind == "break" and inside(jump.block) for jump in scope.jumps
+    return any(one.span.end_line >= line and inside(one.block) for one in scope.results) or any(
+        jump.kind == "break" and jump.line > line and inside(jump.block) for jump in scope.jumps
     )
 
 

@@ -20,9 +20,9 @@ class BlindRetry(Rule):
     code = "TL304"
     language = "python"
     detects = (
-        "A loop with `except Exception` around a run that starts the run again (a success leaves the loop), and a retry "
-        "decorator without a choice of errors on a function that runs an agent. Retries of a single model call, and "
-        "retries of named transient errors, are right."
+        "A loop with `except Exception` around a run that starts the run again (a success leaves the loop), and a "
+        "retry decorator without a choice of errors on a function that runs an agent. Retries of a single model "
+        "call, and retries of named transient errors, are right."
     )
     bad = (
         Example(
@@ -70,6 +70,17 @@ async def each(agent: AssistantAgent, texts):
             print(error)
 
 
+async def talk(agent: AssistantAgent):
+    while True:
+        try:
+            text = input()
+            if text == "bye":
+                break
+            print(await agent.run(task=text))
+        except Exception as error:
+            print(error)
+
+
 async def transient(agent: AssistantAgent, text: str):
     for _ in range(3):
         try:
@@ -91,7 +102,7 @@ async def named(agent: AssistantAgent, text: str):
             if call.role not in RUNNING_ROLES:
                 continue
             site = call.site
-            loop = retry_loop(site.frame.view, site.scope, site.call.block)
+            loop = retry_loop(site.frame.view, site.scope, site.call)
             if loop is not None and loop.catches_all:
                 yield self._finding(project, call, "the loop around it")
                 continue
@@ -104,8 +115,8 @@ async def named(agent: AssistantAgent, text: str):
         return Finding(
             self.code,
             project.site_place(call.site),
-            f"{what} starts `{call.name}` again after any error: the message is sent a second time, and errors that "
-            "can't pass are tried again too",
+            f"{what} starts `{call.name}` again after any error: the message is sent a second time, and errors "
+            "that can't pass are tried again too",
             "warning",
         )
 

@@ -31,9 +31,9 @@ class ClientBeforeFork(Rule):
     code = "TL301"
     language = "python"
     detects = (
-        "A function handed to `multiprocessing.Process`, a `Pool` or a `ProcessPoolExecutor` that uses an agent or "
-        "client made at import: the child inherits the parent's open connections. Objects made inside the function are "
-        "right, and so are spawned processes (`get_context('spawn')`, `set_start_method('spawn')`)."
+        "A function handed to `multiprocessing.Process`, a `Pool` or a `ProcessPoolExecutor` that uses an agent "
+        "or client made at import: the child inherits the parent's open connections. Objects made inside the "
+        "function are right, and so are spawned processes (`get_context('spawn')`, `set_start_method('spawn')`)."
     )
     bad = (
         Example(
@@ -98,8 +98,8 @@ def answer(text):
         return Finding(
             self.code,
             project.site_place(fork),
-            f"the forked process inherits `{holder.name}` ({class_name(ref, project.evaluator)}), made at import at "
-            f"{holder.path}:{holder.line}: two processes read from the same connections",
+            f"the forked process inherits `{holder.name}` ({class_name(ref, project.evaluator)}), made at import "
+            f"at {holder.path}:{holder.line}: two processes read from the same connections",
             "warning",
         )
 

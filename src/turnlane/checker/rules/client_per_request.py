@@ -9,7 +9,7 @@ from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, Name, Scope, Subscript
 from turnlane.checker.python.project import Project, class_entry, class_name
-from turnlane.checker.python.values import Instance, Ref
+from turnlane.checker.python.values import External, Instance, Ref
 from turnlane.checker.rule import Example, Rule
 
 ROLES: Final = frozenset({"client", "openai_client", "http_client"})
@@ -22,8 +22,8 @@ class ClientPerRequest(Rule):
     code = "TL302"
     language = "python"
     detects = (
-        "A model client or HTTP client made by code that each request runs, and neither closed there, entered with "
-        "`async with`, kept for later requests nor made by a cached function."
+        "A model client or HTTP client made by code that each request runs, and neither closed there, entered "
+        "with `async with`, kept for later requests nor made by a cached function."
     )
     bad = (
         Example(
@@ -87,7 +87,8 @@ async def kept(model: str, text: str):
     def check(self, project: Project) -> Iterator[Finding]:
         closed = _closed(project)
         for site in project.sites:
-            if not site.situation.serves or site.situation.kind == "page":
+            # A page or a session makes its client once for a user who stays.
+            if not site.situation.serves or site.situation.kind in {"page", "session"}:
                 continue
             made = next(
                 (ref for ref in project.evaluator.call(site.number, site.frame) if _is_client(project, ref)), None
@@ -97,16 +98,18 @@ async def kept(model: str, text: str):
             yield Finding(
                 self.code,
                 project.site_place(site),
-                f"every request of {project.started_by(site)} makes a {class_name(made, project.evaluator)} that nobody "
-                "closes: its connections stay open, and 34 ms go into making it",
+                f"every request of {project.started_by(site)} makes a {class_name(made, project.evaluator)} that "
+                "nobody closes: its connections stay open, and 34 ms go into making it",
                 "warning",
                 trace=project.trace(site),
             )
 
 
 def _is_client(project: Project, ref: Ref) -> bool:
+    """Whether it is a framework's client; what the project's own client holds is not known."""
     entry = class_entry(ref, project.evaluator)
-    return entry is not None and entry.role in ROLES
+    is_framework = isinstance(ref.value, Instance) and isinstance(ref.value.cls, External)
+    return is_framework and entry is not None and entry.role in ROLES
 
 
 def _made_here(ref: Ref, site: Site) -> bool:

@@ -15,8 +15,9 @@ class StackedRetries(Rule):
     code = "TL305"
     language = "python"
     detects = (
-        "Two or more retries of the program's own on the way to a run or a model call: decorators and loops, in one "
-        "function or in functions that call each other. They multiply, and the SDK's own retries multiply with them."
+        "Two or more retries of the program's own on the way to a run or a model call: decorators and loops, in "
+        "one function or in functions that call each other. They multiply, and the SDK's own retries multiply with "
+        "them. The finding stands at the innermost."
     )
     bad = (
         Example(
@@ -27,9 +28,9 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tenacity import retry, stop_after_attempt
 
 
-@retry(stop=stop_after_attempt(3))
+@retry(stop=stop_after_attempt(3))  # here
 async def ask(client: OpenAIChatCompletionClient, messages):
-    return await client.create(messages)  # here
+    return await client.create(messages)
 
 
 async def answer(client: OpenAIChatCompletionClient, messages):
@@ -79,9 +80,9 @@ async def main(client: OpenAIChatCompletionClient, questions):
             if len(steps) > 1:
                 yield Finding(
                     self.code,
-                    project.site_place(call.site),
-                    f"`{call.name}` is retried at {len(steps)} places on its way, which multiply with each other and "
-                    "with the SDK's own retries",
+                    steps[0].place,
+                    f"`{call.name}` is retried at {len(steps)} places on its way, which multiply with each other "
+                    "and with the SDK's own retries",
                     "warning",
                     trace=tuple(steps),
                 )
@@ -98,7 +99,7 @@ def _retries_of(project: Project, route: Route, number: int) -> Iterator[Step]:
     """The retries of one function on the way, around the call it makes."""
     frame = route.frame
     scope = frame.scope
-    loop = retry_loop(frame.view, scope, scope.calls[number].block)
+    loop = retry_loop(frame.view, scope, scope.calls[number])
     if loop is not None:
         yield Step(project.line_place(frame.path, scope.blocks[loop.loop].line), "a loop that tries again")
     for decorator in retry_decorators(project, route):

@@ -8,7 +8,17 @@ from typing import Final
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.effects import effect
 from turnlane.checker.python.explore import Route, Site
-from turnlane.checker.python.facts import CallRef, Constant, Expression, Items, Name, Scope, Starred
+from turnlane.checker.python.facts import (
+    Call,
+    CallRef,
+    Constant,
+    Expression,
+    Items,
+    Name,
+    Scope,
+    Starred,
+    Subscript,
+)
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.values import External, Instance
@@ -24,8 +34,9 @@ class UnboundedBurst(Rule):
     code = "TL303"
     language = "python"
     detects = (
-        "`asyncio.gather` over a comprehension whose elements run an agent or ask a model, with no semaphore or limiter "
-        "on the way. A few items written out in the program are right."
+        "`asyncio.gather` over a comprehension whose elements run an agent or ask a model, with no semaphore or "
+        "limiter on the way. A few items written out in the program, batches, and one run for each agent of a list "
+        "are right."
     )
     bad = (
         Example(
@@ -68,6 +79,14 @@ async def answer_all(questions):
     await asyncio.gather(*[answer(question) for question in questions])
     names = ["writer", "critic"]
     await asyncio.gather(*[AssistantAgent(name, None).run(task="hello") for name in names])
+
+
+async def in_batches(questions, agents):
+    for start in range(0, len(questions), 5):
+        batch = questions[start : start + 5]
+        await asyncio.gather(*[AssistantAgent("support", None).run(task=question) for question in batch])
+    made = [AssistantAgent(name, None) for name in agents]
+    await asyncio.gather(*(agent.run(task="hello") for agent in made))
 """,
             title="limited, few, or not runs",
         ),
@@ -109,8 +128,8 @@ def _elements(site: Site) -> Iterator[int]:
 def _each(scope: Scope, expression: Expression, depth: int) -> Iterator[int]:
     match expression:
         case Items(values=(CallRef(number=number),), each=True):
-            if _many(scope, scope.calls[number].block):
-                call = scope.calls[number]
+            call = scope.calls[number]
+            if _many(scope, call.block) and not _one_for_each(scope, call):
                 if getattr(call.callee, "name", "") in STARTS and call.arguments:
                     if isinstance(call.arguments[0], CallRef):
                         yield call.arguments[0].number
@@ -124,6 +143,15 @@ def _each(scope: Scope, expression: Expression, depth: int) -> Iterator[int]:
             return
 
 
+def _one_for_each(scope: Scope, call: Call) -> bool:
+    """`agent.run(task) for agent in agents`: as many runs as there are agents, which are few."""
+    base = getattr(call.callee, "base", None)
+    return isinstance(base, Name) and any(
+        isinstance(one.target, Name) and one.target.id == base.id and one.block == call.block
+        for one in scope.assignments
+    )
+
+
 def _many(scope: Scope, block: int) -> bool:
     """Whether the comprehension's items are not a few that the program writes out."""
     iterable = scope.blocks[block].subject[0] if scope.blocks[block].subject else None
@@ -134,6 +162,8 @@ def _many(scope: Scope, block: int) -> bool:
             if isinstance(one.target, Name) and one.target.id == iterable.id and not one.augmented
         ]
         iterable = values[0] if len(values) == 1 else iterable
+    if isinstance(iterable, Subscript):
+        return False  # a slice: the program takes so many at a time
     if isinstance(iterable, Items) and not iterable.each:
         return len(iterable.values) > FEW
     if isinstance(iterable, CallRef):
