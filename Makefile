@@ -11,7 +11,7 @@ PORT   ?= 8080
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test smoke lint types imports docs check faults bench wheel clean
+.PHONY: help install serve test smoke lint types imports docs check faults sweep bench wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ check: lint types imports docs ## everything but the tests
 
 faults: install ## kill real servers under load: the long form
 	$(BIN)/python -m tests.faults.long --kills 50 --turns 5000
+
+sweep: install ## read the whole standard library, its own tests included, into facts and check them
+	$(BIN)/python -m tests.checker.python.sweep
 
 bench: install ## the budgets of the design as ratios, in one run
 	$(BIN)/python benchmarks/budgets.py --json benchmarks/results/latest.json

@@ -6,7 +6,24 @@ import random
 import re
 
 _TOKEN = re.compile(rb"\w+|[^\w\s]|\n[ \t]*|[ \t]+")
-_STRAY = (b"(", b")", b"[", b"]", b"{", b"}", b'"', b"'", b'"""', b":", b"\\", b"\n", b"    ", b"\t", b"\0", b"\xff")
+_STRAY = (
+    b"(",
+    b")",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b"'",
+    b'"""',
+    b":",
+    b"\\",
+    b"\n",
+    b"    ",
+    b"\t",
+    b"\0",
+    b"\xff",
+)
 _STRAY_LINES = (b"<<<<<<< HEAD\n", b"=======\n", b"%time x\n", b"print 'x'\n", b"    \n", b"match x:\n", b"f(\n")
 
 

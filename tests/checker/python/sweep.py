@@ -1,4 +1,4 @@
-"""Reads every Python file of whole folders and says where the facts are wrong: `python -m tests.checker.python.sweep`.
+"""Reads every Python file of whole folders and says where the facts are wrong.
 
 Usage: `python -m tests.checker.python.sweep FOLDER ...`; without folders, the standard library of the running
 Python with its own tests. Exit 1: a file raised, or its facts do not conform to its syntax tree.
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.checker.python.conformity import faults
+
 from turnlane.checker.python.extract import extract
 from turnlane.checker.source import Unreadable, decode
 
@@ -25,7 +26,8 @@ def files(folders: Iterable[Path]) -> Iterator[Path]:
     """The Python files in `folders`, in order."""
     for folder in folders:
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
-            if path.suffix in SUFFIXES and path.is_file():
+            installed = "site-packages" in path.relative_to(folder).parts
+            if path.suffix in SUFFIXES and path.is_file() and not installed:
                 yield path
 
 
@@ -59,8 +61,9 @@ def main(folders: list[str]) -> int:
         outcomes[outcome] += 1
         outcomes["wrong"] += bool(found)
         for fault in found[:3]:
-            print(f"{path}: {fault}")
-    print(f"{dict(outcomes)} in {time.perf_counter() - start:.0f} s; slowest {slowest[1]}: {slowest[0]:.2f} s")
+            sys.stdout.write(f"{path}: {fault}\n")
+    seconds = time.perf_counter() - start
+    sys.stdout.write(f"{dict(outcomes)} in {seconds:.0f} s; slowest {slowest[1]}: {slowest[0]:.2f} s\n")
     return 1 if outcomes["wrong"] else 0
 
 

@@ -143,7 +143,10 @@ def joined(s: ScopeBuilder, node: ast.JoinedStr, use: Use, user: int) -> Express
 
 def formatted(s: ScopeBuilder, node: ast.FormattedValue, use: Use, user: int) -> Expression:
     value = lower(s, node.value)
-    return value if node.format_spec is None else other([value, lower(s, node.format_spec)])
+    if node.format_spec is None:
+        return value
+    specification = lower(s, node.format_spec)
+    return other([value, *specification.parts]) if isinstance(specification, Text) else value
 
 
 def text(values: Iterable[Expression]) -> Text:
