@@ -38,7 +38,7 @@ class Names:
         return self._found[key]
 
     def _search(self, dotted: str, importer: str) -> str | None:
-        folder = PurePosixPath(importer).parent.parts
+        folder = _plain(PurePosixPath(importer).parent.parts)
         name = dotted.lstrip(".")
         level = len(dotted) - len(name)
         parts = tuple(name.split(".")) if name else ()
@@ -76,6 +76,10 @@ def module_parts(path: str) -> tuple[str, ...]:
     """`src/app/main.py` -> ("src", "app", "main"); a package's `__init__.py` is the package."""
     pure = PurePosixPath(path)
     parts = pure.parts[:-1] if pure.stem == "__init__" else (*pure.parts[:-1], pure.stem)
+    return _plain(parts)
+
+
+def _plain(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for part in parts if part not in {"/", "."})
 
 

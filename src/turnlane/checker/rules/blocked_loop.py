@@ -186,6 +186,31 @@ async def chat(text: str) -> str:
 """,
             title="waits for a thread",
         ),
+        Example(
+            """\
+import autogen
+import chainlit as cl
+
+USER = "user"
+
+
+@cl.on_chat_start
+async def start() -> None:
+    cl.user_session.set(USER, autogen.UserProxyAgent("user", human_input_mode="NEVER"))
+    cl.user_session.set("support", autogen.AssistantAgent("support"))
+
+
+@cl.on_message
+async def answer(message: cl.Message) -> None:
+    user = cl.user_session.get(USER)
+    user.initiate_chat(cl.user_session.get("support"), message=message.content)  # here
+
+
+async def library(user: autogen.UserProxyAgent, support: autogen.AssistantAgent) -> None:
+    user.send("hello", support)  # here
+""",
+            title="agents of a session; an async function that others call",
+        ),
     )
     good = (
         Example(
@@ -281,20 +306,17 @@ if __name__ == "__main__":
     def _finding(self, project: Project, site: Site, severity: Severity, until: str, fix: Fix | None) -> Finding:
         place, route = project.crossing(site)
         name = project.callee_text(site)
-        others = (
-            "all other requests wait" if site.situation.users == "many" else "everything else on the loop waits"
-        )
-        if route.frame.scope.number == site.scope.number and place.path == site.path:
-            what = f"`{name}` blocks the event loop"
+        if place.path == site.path and route.frame.scope is site.scope:
+            what = f"`{name}` blocks"
         else:
-            what = f"This leads to `{name}`, which blocks the event loop ({project.way(site)})"
+            what = f"This leads to `{name}`, which blocks"
         return Finding(
             self.code,
             place,
-            f"{what} of {project.started_by(site)}: {others} until {until}",
+            f"{what} the event loop of {_owner(project, site)}: {_others(site)} until {until}",
             severity,
             trace=project.trace(site),
-            fix=fix,
+            fix=fix if place.path == site.path else None,
         )
 
     def _summary(self, project: Project, site: Site) -> Finding:
@@ -302,11 +324,23 @@ if __name__ == "__main__":
             self.code,
             project.site_place(site),
             f"`{project.callee_text(site)}` asks the model for its summary synchronously, which blocks the loop "
-            f"of {project.started_by(site)}: all other requests wait meanwhile",
+            f"of {_owner(project, site)}: {_others(site)} until it has answered",
             "warning",
             help="Leave `summary_method` out, or ask for the summary with an async chat of its own.",
             trace=project.trace(site),
         )
+
+
+def _owner(project: Project, site: Site) -> str:
+    """Whose loop it is."""
+    if site.situation.kind == "library":
+        return f"`async def {site.route.steps()[0].frame.scope.name}`"
+    return project.started_by(site)
+
+
+def _others(site: Site) -> str:
+    serves = site.situation.users == "many" and site.situation.kind != "tool"
+    return "all other requests wait" if serves else "everything else on it waits"
 
 
 _RANK: Final = {"error": 2, "warning": 1, "information": 0}

@@ -287,10 +287,12 @@ def _writes(project: Project, frame: Frame) -> Iterator[Write]:
     scope = frame.scope
     for call in scope.calls:
         callee = call.callee
-        if isinstance(callee, Attribute) and isinstance(callee.base, Name) and callee.name in PUTS | EMPTIES:
-            if _is_module_container(project, callee.base.id, frame):
-                value = call.arguments[-1] if callee.name in PUTS and call.arguments else None
-                yield Write(callee.base.id, value, call.span, call.block, False)
+        if not isinstance(callee, Attribute) or not isinstance(callee.base, Name):
+            continue
+        name = callee.base.id
+        if callee.name in PUTS | EMPTIES and _is_module_container(project, name, frame):
+            value = call.arguments[-1] if callee.name in PUTS and call.arguments else None
+            yield Write(name, value, call.span, call.block, False)
     for assignment in scope.assignments:
         target = assignment.target
         if assignment.augmented:

@@ -16,8 +16,8 @@ class StackedRetries(Rule):
     language = "python"
     detects = (
         "Two or more retries of the program's own on the way to a run or a model call: decorators and loops, in "
-        "one function or in functions that call each other. They multiply, and the SDK's own retries multiply with "
-        "them. The finding stands at the innermost."
+        "one function or in functions that call each other. They multiply, and the SDK's own retries multiply "
+        "with them. The finding stands at the innermost."
     )
     bad = (
         Example(

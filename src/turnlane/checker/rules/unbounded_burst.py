@@ -35,8 +35,8 @@ class UnboundedBurst(Rule):
     language = "python"
     detects = (
         "`asyncio.gather` over a comprehension whose elements run an agent or ask a model, with no semaphore or "
-        "limiter on the way. A few items written out in the program, batches, and one run for each agent of a list "
-        "are right."
+        "limiter on the way. A few items written out in the program, batches, and one run for each agent of a "
+        "list are right."
     )
     bad = (
         Example(
@@ -105,7 +105,7 @@ async def in_batches(questions, agents):
                     yield Finding(
                         self.code,
                         project.site_place(burst),
-                        f"one `{call.name}` for each item at once, without a limit: a burst that the provider refuses",
+                        f"one `{call.name}` for each item at once, without a limit: the provider refuses most of them",
                         "warning",
                     )
                     break

@@ -12,6 +12,7 @@ from turnlane.checker.typescript.facts import Block, CallRef, Expression, Name, 
 from turnlane.checker.typescript.project import Project, called
 
 _LOOPS = ("for", "while")
+_COUNTERS = ("attempt", "attempts", "retries", "retry", "retryCount", "tries", "attemptCount", "retriesLeft")
 
 
 class BlindRetry(Rule):
@@ -97,13 +98,18 @@ def _is_blind(scope: Scope, run: Run) -> bool:
     if tried < 0 or not _is_left(scope, scope.calls[run.number].use, tried):
         return False
     loop = _enclosing(scope, scope.blocks[tried].parent, _LOOPS)
-    if loop < 0 or scope.blocks[loop].kind != "for":
+    if loop < 0 or not (scope.blocks[loop].kind == "for" or _counts(scope, scope.blocks[loop].subject)):
         return False
     catch = next(
         (number for number, block in enumerate(scope.blocks) if block.kind == "catch" and block.partner == tried),
         -1,
     )
     return catch >= 0 and not _decides(scope, catch)
+
+
+def _counts(scope: Scope, test: Expression) -> bool:
+    """Whether the test of a `while` is about tries."""
+    return any(_mentions(scope, test, name) for name in _COUNTERS)
 
 
 def _is_left(scope: Scope, use: str, tried: int) -> bool:

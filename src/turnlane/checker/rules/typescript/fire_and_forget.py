@@ -7,22 +7,23 @@ from typing import ClassVar
 
 from turnlane.checker.finding import Edit, Finding, Fix
 from turnlane.checker.rule import Example, Rule
-from turnlane.checker.typescript.facts import Call, Span
+from turnlane.checker.typescript.facts import Call, Function, Member, Name, Span
 from turnlane.checker.typescript.project import Project, called, file_place
 from turnlane.checker.typescript.promises import delivers, dropped
 from turnlane.checker.typescript.reach import Place
 from turnlane.checker.typescript.routes import agent_runs
 
 _HELP = "Await it, hand it to `waitUntil` or `after`, or put the turn into a durable queue and answer with its id."
+_TIMERS = ("setTimeout", "setImmediate", "queueMicrotask")
 
 
 class FireAndForget(Rule):
     code = "TL501"
     language = "typescript"
     detects = (
-        "In what a request handler runs: an agent's run, or an async function that runs an agent, whose promise "
-        "is neither awaited, returned nor handed on (`void` and a lonely `.then` count as dropped). What writes "
-        "its own answer to the response, a stream or a socket is right."
+        "In what a request handler runs: an agent's run, or an async function that runs an agent, whose promise is "
+        "neither awaited, returned nor handed on (`void`, a lonely `.then`, `forEach` and timers drop it). What "
+        "writes its own answer to the response, a stream or a socket is right."
     )
     fixes = "Inserts `await` where the function is async (unsafe: the answer then waits for the run)."
     bad: ClassVar = (
@@ -75,6 +76,23 @@ import { Mastra } from "@mastra/core";
 export const mastra = new Mastra({ agents: { researcher } });
 """.replace("import express", "// file: server.ts\nimport express", 1),
             title="through a function",
+        ),
+        Example(
+            """\
+import express from "express";
+import { Agent, run } from "@openai/agents";
+
+const app = express();
+const agent = new Agent({ name: "reader", instructions: "Read.", tools: [store] });
+
+app.post("/read", (req, res) => {
+  req.body.urls.forEach(async (url) => { // here
+    await run(agent, url);
+  });
+  res.json({ ok: true });
+});
+""",
+            title="forEach",
         ),
     )
     good: ClassVar = (
@@ -136,18 +154,24 @@ main();
                 if not chain:
                     continue
                 run = runs.get(number)
-                targets = [] if run is not None else _async_targets(project, place, call)
-                promise = (
-                    (run.promise and run.shape.keeps != "yes") or run.shape.loop if run is not None else False
-                )
-                if not (promise or _run_agents(project, targets)) or delivers(project, place, chain, targets):
-                    continue
-                yield _found(project, place, call, chain[-1])
+                targets = _later(place, call) + (_async_targets(project, place, call) if run is None else [])
+                promise = run is not None and run.promise and not run.shape.passed
+                if (promise or _run_agents(project, targets)) and not delivers(project, place, chain, targets):
+                    yield _found(project, place, call, chain[-1])
 
 
 def _async_targets(project: Project, place: Place, call: Call) -> list[Place]:
     found = list(project.graph.targets(*place, call))
     return [target for target in found if project.scope(target).is_async]
+
+
+def _later(place: Place, call: Call) -> list[Place]:
+    """The functions whose promises `forEach` and timers drop."""
+    callee = call.callee
+    drops = (isinstance(callee, Name) and callee.id in _TIMERS) or (
+        isinstance(callee, Member) and callee.name == "forEach"
+    )
+    return [(place[0], one.scope) for one in call.arguments if isinstance(one, Function)] if drops else []
 
 
 def _run_agents(project: Project, targets: list[Place]) -> bool:
@@ -173,7 +197,7 @@ def _found(project: Project, place: Place, call: Call, last: Call) -> Finding:
 
 
 def _await(project: Project, place: Place, call: Call) -> Fix | None:
-    if not project.scope(place).is_async or call.use != "dropped":
+    if not project.scope(place).is_async or call.use != "dropped" or _later(place, call):
         return None
     start = Span(call.span.line, call.span.column, call.span.line, call.span.column)
     return Fix("Insert `await`", (Edit(file_place(place[0], start), "await "),), safe=False)

@@ -8,12 +8,14 @@ from typing import ClassVar
 from turnlane.checker.finding import Finding
 from turnlane.checker.finding import Step as TraceStep
 from turnlane.checker.rule import Example, Rule
-from turnlane.checker.typescript.facts import Expression, Member, Name, Object, Span
+from turnlane.checker.typescript.agents import option
+from turnlane.checker.typescript.facts import Call, CallRef, Constant, Expression, Member, Name, Object, Span
 from turnlane.checker.typescript.histories import Conversation, Write, conversations
 from turnlane.checker.typescript.libraries import Shape
 from turnlane.checker.typescript.project import Project, file_place
-from turnlane.checker.typescript.reach import Place, way
+from turnlane.checker.typescript.reach import Place
 from turnlane.checker.typescript.sharing import Holding
+from turnlane.checker.typescript.values import Made
 
 _HELP = "Make it in the handler and load the conversation by its id, or keep one for each conversation in a `Map`."
 
@@ -26,7 +28,8 @@ class SharedAgent(Rule):
         "chains with a memory, chat sessions, sessions of the OpenAI Agents SDK) or a list of messages, which "
         "lives in a module, in a closure around handlers or in a class of which there is one, and which a request "
         "handler runs or writes to. Agents that are definitions (Mastra, OpenAI Agents SDK, AI SDK) are "
-        "right at module scope and are not reported; nor is what is found by a key."
+        "right at module scope and are not reported; nor is what is found by a key. A thread of a memory or a "
+        "checkpointer whose name is a literal is reported at the run."
     )
     bad: ClassVar = (
         Example(
@@ -99,6 +102,22 @@ export async function POST(request: Request) {
 """.replace("import", "// file: app/api/chat/route.ts\nimport", 1),
             title="a chat session",
         ),
+        Example(
+            """\
+// file: app/api/chat/route.ts
+import { MemorySaver } from "@langchain/langgraph";
+import { createReactAgent } from "@langchain/langgraph/prebuilt";
+
+const agent = createReactAgent({ llm, tools, checkpointer: new MemorySaver() });
+
+export async function POST(request: Request) {
+  const { messages } = await request.json();
+  const state = await agent.invoke({ messages }, { configurable: { thread_id: "1" } }); // here
+  return Response.json(state.messages.at(-1));
+}
+""",
+            title="one thread for everybody",
+        ),
     )
     good: ClassVar = (
         Example(
@@ -169,6 +188,7 @@ main();
         for place in project.served:
             yield from _runs(project, place)
             yield from _passed(project, place)
+            yield from _one_thread(project, place)
         for conversation in conversations(project):
             if conversation.speaks or (conversation.fed and conversation.holding.kind == "field"):
                 yield from _written(project, conversation)
@@ -206,6 +226,44 @@ def _passed_shape(project: Project, place: Place, part: Expression) -> Shape | N
     return next((shape for shape in shapes if shape.passed and shape.keeps == "yes"), None)
 
 
+def _one_thread(project: Project, place: Place) -> Iterator[Finding]:
+    """An agent whose memory is kept by threads, and the same thread for every request."""
+    for run in project.agents.runs(place):
+        thread = _thread(project.call(run))
+        if thread and run.subject is not None and _remembers(project, place, run.subject):
+            message = f"every request continues the same thread `{thread}`: all users share one conversation"
+            help_line = "Give the id of the user's own conversation."
+            yield project.finding(
+                "TL201",
+                place[0],
+                project.call(run).span,
+                message,
+                "error",
+                help=help_line,
+                trace=project.trace(place),
+            )
+
+
+def _thread(call: Call) -> str:
+    """The thread's name when it is a literal; empty: it is not, or there is none."""
+    for path in (("configurable", "thread_id"), ("memory", "thread"), ("threadId",)):
+        value = option(call, path[0])
+        if len(path) > 1 and isinstance(value, Object) and path[1] in value.keys:
+            value = value.values[value.keys.index(path[1])]
+        if isinstance(value, Constant) and isinstance(value.value, str):
+            return value.value
+    return ""
+
+
+def _remembers(project: Project, place: Place, subject: Expression) -> bool:
+    for value in project.values.made(*place, subject):
+        if isinstance(value, Made) and isinstance(value.expression, CallRef):
+            call = project.scope((value.path, value.scope)).calls[value.expression.number]
+            if any(option(call, name) is not None for name in ("checkpointer", "checkpointSaver", "memory")):
+                return True
+    return False
+
+
 def _shared(project: Project, place: Place, subject: Expression) -> Holding | None:
     holding = project.sharing.holder(*place, subject)
     return holding if holding is not None and project.sharing.shared(holding, place) else None
@@ -213,20 +271,33 @@ def _shared(project: Project, place: Place, subject: Expression) -> Holding | No
 
 def _written(project: Project, conversation: Conversation) -> Iterator[Finding]:
     holding = conversation.holding
+    entered: set[tuple[Place, Span]] = set()
     for write in conversation.writes:
         if project.sharing.shared(holding, write.place):
-            place, span = _entry(project, holding, write)
-            yield _found(project, place, span, holding, "a conversation")
+            entered.update(_entries(project, holding, write))
+    for place, span in sorted(entered):
+        yield _found(project, place, span, holding, "a conversation")
 
 
-def _entry(project: Project, holding: Holding, write: Write) -> tuple[Place, Span]:
-    """Where the handler's code enters the object whose field it is; of a variable, the write itself."""
-    if holding.kind == "field":
-        for caller, span in reversed(way(project.served, write.place)):
-            inside = caller[0] == holding.path and project.values.enclosing_class(*caller) == holding.scope
-            if not inside:
-                return caller, span
-    return write.place, write.span
+def _entries(project: Project, holding: Holding, write: Write) -> Iterator[tuple[Place, Span]]:
+    """Where handlers' code enters the object whose field it is; of a variable, the write itself."""
+    if holding.kind != "field":
+        yield write.place, write.span
+        return
+    inside = {
+        place
+        for place in project.places()
+        if place[0] == holding.path and project.values.enclosing_class(*place) == holding.scope
+    }
+    writing = {place for place in inside if write.place in project.graph.reach([place])}
+    outside = False
+    for caller in project.served:
+        for target, span in project.graph.callees(caller) if caller not in inside else ():
+            if target in writing and project.scope(target).name != "constructor":
+                outside = True
+                yield caller, span
+    if not outside:
+        yield write.place, write.span
 
 
 def _found(project: Project, place: Place, span: Span, holding: Holding, what: str) -> Finding:
