@@ -152,6 +152,8 @@ class Sharing:
         for path, scope, entry in holding.entries:
             if entry.kind != "set" or entry.augmented or (path, scope) not in path_here:
                 continue
+            if isinstance(_plain(entry.value), Member):  # `messages = result.history` goes on with what was there
+                continue
             function = self._values.modules[path].scopes[scope]
             guarded = any(
                 function.blocks[block].kind in ("if", "catch", "switch")

@@ -15,16 +15,15 @@ from turnlane.checker.typescript.reach import Place
 from turnlane.checker.typescript.routes import agent_runs, entry_points, settings
 
 _SHORT = 30
-"""Seconds that a run with two model calls and a tool often exceeds."""
+"""Seconds that a run with two model calls and a tool often needs."""
 
 
 class ShortFunctionTimeout(Rule):
     code = "TL604"
     language = "typescript"
     detects = (
-        "`export const maxDuration` of 30 s or less (also in `config`), and `timeoutSeconds` of 30 or less given "
-        "to a Firebase function, where its handlers run an agent. Limits in `vercel.json` and templates are found "
-        "there."
+        "`export const maxDuration` below 30 s (also in `config`), and `timeoutSeconds` below 30 given to a Firebase "
+        "function, where its handlers run an agent. Limits in `vercel.json` and templates are found there."
     )
     bad: ClassVar = (
         Example(
@@ -85,7 +84,7 @@ export async function POST(request: Request) {
 
 
 def _is_short(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _SHORT
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _SHORT
 
 
 def _checked(project: Project, path: str, span: Span, what: str, places: list[Place]) -> Iterator[Finding]:
