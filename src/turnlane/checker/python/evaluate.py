@@ -645,7 +645,7 @@ class Evaluator:
             else:
                 yield from self.evaluate_type(parts[0], frame)
         elif last in {"list", "List", "Sequence", "Iterable", "set", "Set", "tuple", "Tuple", "dict", "Dict"}:
-            items = _merged(self.annotated(parts[-1], frame))
+            items = _merged(self.annotated(parts[-1], frame)) if parts else ()
             kind = last.lower() if last.lower() in {"list", "set", "dict"} else "list"
             yield Ref(self.container(kind, items), "given")
         else:

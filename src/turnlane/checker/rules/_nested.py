@@ -13,6 +13,7 @@ from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.loops import (
     FOREVER,
     RUNNERS,
+    Maker,
     asks,
     caught,
     makers_of,
@@ -43,9 +44,20 @@ def nested_runs(project: Project) -> Iterator[tuple[Site, Place]]:
 def _drives_the_running(project: Project, site: Site) -> bool:
     """Whether the loop that is driven is the running one, as `get_running_loop()` gave it right here."""
     return any(
-        maker.symbol == "asyncio.get_running_loop" and maker.frame is site.frame
+        maker.symbol == "asyncio.get_running_loop" and maker.frame is site.frame and _is_told_by(maker, site)
         for maker in makers_of(project, site)
     )
+
+
+def _is_told_by(maker: Maker, site: Site) -> bool:
+    """Whether nothing between the two decides otherwise: no `except` for a thread without a loop, no `if`."""
+    around = set(site.frame.view.blocks_around(site.scope, maker.call.block))
+    between = (
+        block
+        for number, block in enumerate(site.scope.blocks)
+        if number not in around and number in set(site.frame.view.blocks_around(site.scope, site.call.block))
+    )
+    return all(block.kind not in {"except", "if", "else"} for block in between)
 
 
 def _plain(frame: Frame) -> bool:

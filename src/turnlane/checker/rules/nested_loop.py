@@ -232,6 +232,29 @@ def show(provider: Provider) -> None:
 """,
             title="only plain callers",
         ),
+        Example(
+            """\
+import asyncio
+
+
+class Lock:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+
+    async def release(self) -> None: ...
+
+    def __del__(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = self.loop
+            if not loop.is_running():
+                loop.run_until_complete(self.release())
+                return
+        loop.create_task(self.release())
+""",
+            title="another loop where none runs",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
