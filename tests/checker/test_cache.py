@@ -71,6 +71,25 @@ def test_a_broken_file_is_dropped(data: bytes, here: Path) -> None:
     assert FactsStore("facts", "1").get("python\0x.py", (1, 2, 3), never)
 
 
+def test_loaded_facts_are_let_go_and_stay_in_the_file(here: Path) -> None:
+    for name in ("x.py", "y.py"):
+        (here / name).write_text("")
+    store = FactsStore("facts", "1")
+    for key in ("python\0x.py", "python\0y.py"):
+        store.put(key, KEPT)
+        store.facts(key, KEPT, cache.loads)
+    assert store.get("python\0x.py", (1, 2, 3), never) == KEPT  # not in the file yet
+    store.save()
+    kept = store.get("python\0x.py", (1, 2, 3), never)
+    assert kept == KEPT._replace(blob=b"")
+    assert store.facts("python\0x.py", kept, cache.loads) == Place("x.py", 1, 2, 3, 4)
+    store.put("python\0y.py", KEPT._replace(digest=b"new"))
+    store.save()
+    again = FactsStore("facts", "1")
+    assert again.get("python\0x.py", (1, 2, 3), never) == KEPT
+    assert again.get("python\0y.py", (1, 2, 3), never) == KEPT._replace(digest=b"new")
+
+
 class _Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("made-by-a-pickle",)

@@ -32,7 +32,7 @@ class Kept(NamedTuple):
     marked: bool
     """Whether it has a comment that may silence findings."""
     blob: bytes
-    """The facts, pickled."""
+    """The facts, pickled; empty once they are loaded in this process and are in the file."""
 
 
 class FactsStore:
@@ -48,7 +48,7 @@ class FactsStore:
         self._table: dict[str, tuple[Any, ...]] = self._load()
         self._alive: dict[str, tuple[bytes, Any]] = {}
         self._used: set[str] = set()
-        self._changed = False
+        self._new: set[str] = set()
 
     def get(self, key: str, stamp: Stamp | None, digest: Callable[[], bytes]) -> Kept | None:
         """What is kept of a file, if it is still the same: by its stamp, else by its content."""
@@ -68,24 +68,36 @@ class FactsStore:
         """Keep the facts of a file."""
         self._table[key] = tuple(kept)
         self._used.add(key)
-        self._changed = True
+        self._new.add(key)
 
     def facts(self, key: str, kept: Kept, load: Callable[[bytes], Any]) -> Any:
         """The facts themselves; in a process that lives on, each version of a file is loaded once."""
         alive = self._alive.get(key)
         if alive is None or alive[0] != kept.digest:
             alive = self._alive[key] = (kept.digest, load(kept.blob))
+        if self._file is None or key not in self._new:
+            self._release(key)
         return alive[1]
+
+    def _release(self, key: str) -> None:
+        """Let go of the blob of facts that are loaded: of a large project they are 80 MB."""
+        if key in self._alive and key in self._table:
+            self._table[key] = (*self._table[key][:3], b"")
 
     def save(self) -> None:
         """Write the file, if anything changed; without the files that are gone."""
-        if self._file is None or not self._changed:
+        if self._file is None or not self._new:
             return
         for key in self._table.keys() - self._used:
             if not os.path.exists(key.partition("\0")[2]):
                 del self._table[key]
-        warm.write(self._file, marshal.dumps((FORMAT, self._program, self._table)))
-        self._changed = False
+        before = self._load() if any(not row[3] for row in self._table.values()) else {}
+        rows = {key: (*row[:3], row[3] or _blob(before.get(key), row)) for key, row in self._table.items()}
+        whole = {key: row for key, row in rows.items() if row[3]}
+        warm.write(self._file, marshal.dumps((FORMAT, self._program, whole)))
+        for key in self._new:
+            self._release(key)
+        self._new.clear()
 
     def _load(self) -> dict[str, tuple[Any, ...]]:
         if self._file is None:
@@ -94,6 +106,11 @@ class FactsStore:
         if isinstance(found, tuple) and found[:2] == (FORMAT, self._program) and isinstance(found[2], dict):
             return found[2]
         return {}
+
+
+def _blob(before: tuple[Any, ...] | None, row: tuple[Any, ...]) -> bytes:
+    """The facts that the file has of the same content."""
+    return bytes(before[3]) if before is not None and before[1] == row[1] else b""
 
 
 class _Facts(pickle.Unpickler):

@@ -56,7 +56,6 @@ def check(
         facts, marked, notes = _facts(discovery, store, texts, jobs or os.cpu_count() or 1)
         found, more = _ask(facts, texts, settings)
         findings = _silenced(found, marked, texts, settings, discovery.alone)
-        store.save()
     shown = [finding for finding in findings if _severe(finding, settings)]
     return Outcome(
         tuple(sorted(shown, key=_order)), (*discovery.notes, *notes, *more), texts, len(discovery.files)
@@ -97,12 +96,14 @@ def _facts(
             store.put(done.task.key, kept[done.task])
         else:
             notes.append(Note(done.task.path, 0, done.problem))
+    marked = {task.path for task, row in kept.items() if row.marked}
     facts: dict[str, dict[str, Any]] = {}
     for task in tasks:
         if task in kept:
-            loaded = store.facts(task.key, kept[task], cache.loads)
+            loaded = store.facts(task.key, kept.pop(task), cache.loads)
             facts.setdefault(task.language, {})[task.path] = loaded
-    return facts, {task.path for task, row in kept.items() if row.marked}, notes
+    store.save()
+    return facts, marked, notes
 
 
 def _trusted(discovery: Discovery, texts: Texts, path: str, began: int) -> tuple[int, int, int] | None:
