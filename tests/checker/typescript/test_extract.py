@@ -194,3 +194,21 @@ def test_a_sum_of_thousands_is_no_deep_nest() -> None:
 def test_other_encodings() -> None:
     for data in ("run();".encode("utf-16"), b"\xef\xbb\xbfrun();", b"// \xff\xfe\nrun();"):
         assert len(extract("a.ts", data).scopes[0].calls) == 1, data
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "const A = () => <p>Drag & drop, read & write</p>;\nrun();",
+        'const A = () => <a href="https://example.org/?a=1&b=2">x</a>;\nrun();',
+        "const A = () => (\n  <p>\n    Q&A\n  </p>\n);\nconst B = () => <b>C & D</b>;\nrun();",
+        "export type * from './types';\nrun();",
+        "let a: import('./types').A[] | undefined;\nrun();",
+        "interface A { b?: import('./types').B[] }\nconst flags = a & b;\nrun();",
+    ],
+)
+def test_what_only_the_grammar_refuses_is_no_problem(code: str) -> None:
+    found = extract("a.tsx", code.encode())
+    assert found.problems == ()
+    last = found.scopes[0].calls[-1]
+    assert (last.callee, last.span.line) == (Name("run"), len(code.splitlines()))

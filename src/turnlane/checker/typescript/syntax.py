@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
@@ -15,6 +16,13 @@ Node = tree_sitter.Node
 
 _TYPED: Final = (".ts", ".mts", ".cts")
 """Here `<T>x` is a cast; everywhere else `<T>` starts an element."""
+_ROUNDS: Final = 3
+_AMPERSAND: Final = re.compile(rb"(?<!&)&(?!&)")
+"""Text between elements, and the query of a URL in an attribute, may hold one."""
+_EXPORT_TYPES: Final = re.compile(rb"(\bexport )(type)( \*)")
+_IMPORTED_TYPE: Final = re.compile(
+    rb"""(?:(?<=[:|&<,] )|(?<=\bas ))(?:typeof )?import\((['"])[^'"\n]*\1\)(?=\.\w)"""
+)
 
 
 @cache
@@ -24,8 +32,43 @@ def _parser(grammar: str) -> tree_sitter.Parser:
 
 
 def parse(path: str, data: bytes) -> Node:
-    """The root of the tree of `data`, UTF-8. What does not parse is a node of type ERROR; never raises."""
-    return _parser("typescript" if path.endswith(_TYPED) else "tsx").parse(data).root_node
+    """The root of the tree of `data`, UTF-8. What does not parse is a node of type ERROR; never raises.
+
+    The grammars refuse a few things that compilers take; those are spelled otherwise, byte for byte, and read
+    again.
+    """
+    parser = _parser("typescript" if path.endswith(_TYPED) else "tsx")
+    root = parser.parse(data).root_node
+    for _ in range(_ROUNDS):
+        spelled = _respelled(data, root) if root.has_error else data
+        if spelled == data:
+            break
+        again = parser.parse(spelled).root_node
+        if again.has_error and first_error(again) < first_error(root):
+            break
+        data, root = spelled, again
+    return root
+
+
+def _respelled(data: bytes, root: Node) -> bytes:
+    data = _EXPORT_TYPES.sub(lambda match: match[1] + b" " * len(match[2]) + match[3], data)
+    data = _IMPORTED_TYPE.sub(lambda match: b"X" * len(match[0]), data)
+    lines = data.split(b"\n")
+    for number in _error_lines(root):
+        lines[number] = _AMPERSAND.sub(b"+", lines[number])
+    return b"\n".join(lines)
+
+
+def _error_lines(root: Node) -> set[int]:
+    """The lines, from 0, on which an error begins or ends."""
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            found.update((node.start_point[0], node.end_point[0]))
+        waiting.extend(child for child in node.children if child.has_error)
+    return found
 
 
 def text(node: Node | None) -> str:

@@ -22,8 +22,8 @@ class FireAndForget(Rule):
     language = "typescript"
     detects = (
         "In what a request handler runs: an agent's run, or an async function that runs an agent, whose promise "
-        "is neither awaited, returned nor handed on (`void`, a lonely `.then`, `forEach` and timers drop it). What "
-        "writes its own answer to the response, a stream or a socket is right."
+        "is neither awaited, returned nor handed on (`void`, a lonely `.then`, `forEach` and timers drop it). "
+        "What writes its own answer to the response, a stream or a socket is right."
     )
     fixes = "Inserts `await` where the function is async (unsafe: the answer then waits for the run)."
     bad: ClassVar = (

@@ -22,8 +22,9 @@ class ShortFunctionTimeout(Rule):
     code = "TL604"
     language = "typescript"
     detects = (
-        "`export const maxDuration` below 30 s (also in `config`), and `timeoutSeconds` below 30 given to a Firebase "
-        "function, where its handlers run an agent. Limits in `vercel.json` and templates are found there."
+        "`export const maxDuration` below 30 s (also in `config`), and `timeoutSeconds` below 30 given to a "
+        "Firebase function, where its handlers run an agent. Limits in `vercel.json` and templates are found "
+        "there."
     )
     bad: ClassVar = (
         Example(
