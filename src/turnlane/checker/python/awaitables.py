@@ -11,7 +11,7 @@ from turnlane.checker.python.explore import symbol_of
 from turnlane.checker.python.facts import Attribute, Call, Expression, Name, Scope
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import known_entry
-from turnlane.checker.python.values import ClassObject, FunctionObject, Method, Ref
+from turnlane.checker.python.values import ClassObject, FunctionObject, Instance, Method, Ref
 
 STANDARD: Final = frozenset(
     {
@@ -69,14 +69,22 @@ class Awaitables:
         return Awaitable("stream" if scope.is_generator else "async", False)
 
     def is_overridden(self, function: FunctionObject, scope: Scope) -> bool:
-        """Whether a subclass has a method of that name that is async where this one is not, or the other way."""
-        if function.receiver is None or function.receiver.lifetime != "given":
+        """Whether a class above or below has a method of that name that is async where this one is not.
+
+        Or the other way: which of them a call reaches is not sure then.
+        """
+        receiver = function.receiver
+        if receiver is None or not (others := self._methods.get((scope.name, not scope.is_async))):
             return False
-        cls = (function.path, scope.parent)
         evaluator = self._project.evaluator
-        return any(
-            isinstance(base, ClassObject) and (base.path, base.scope) == cls
-            for path, parent in self._methods[scope.name, not scope.is_async]
+        cls = receiver.value.cls if isinstance(receiver.value, Instance) else receiver.value
+        above = evaluator.mro(cls) if isinstance(cls, ClassObject) else ()
+        if any(isinstance(base, ClassObject) and (base.path, base.scope) in others for base in above):
+            return True
+        own = (function.path, scope.parent)
+        return receiver.lifetime == "given" and any(
+            isinstance(base, ClassObject) and (base.path, base.scope) == own
+            for path, parent in others
             for base in evaluator.mro(evaluator.class_object(path, parent, None))
         )
 

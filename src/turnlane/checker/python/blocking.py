@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from turnlane.checker.libraries.effects import EFFECTS
+from turnlane.checker.libraries.frameworks import ClassEntry, lookup
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, CallRef, Constant, Expression, Name, Scope
 from turnlane.checker.python.loops import makers_of
@@ -35,10 +36,21 @@ def blocking_runs(project: Project) -> Iterator[AgentCall]:
     """Runs and model calls in their synchronous form, on the loop of a host."""
     for call in project.agent_calls:
         site = call.site
-        if call.kind != "sync" or site.situation.loop is not True or site.situation.kind == "cell":
+        if (
+            call.kind != "sync"
+            or _starts_thread(call)
+            or site.situation.loop is not True
+            or site.situation.kind == "cell"
+        ):
             continue
         if site.call.use not in _AWAITED and not _is_run_as_coroutine(site) and on_hosts_loop(site):
             yield call
+
+
+def _starts_thread(call: AgentCall) -> bool:
+    """AG2's `run` runs the chat in a thread and returns its handle; reading that is what blocks."""
+    returned = lookup(call.entry.returns) if call.entry.returns else None
+    return isinstance(returned, ClassEntry) and returned.role == "run"
 
 
 def blocking_waits(project: Project) -> Iterator[Site]:
