@@ -45,8 +45,8 @@ class Survey(NamedTuple):
     """What the bytes of a file tell without parsing."""
 
     imports: tuple[str, ...]
-    """Dotted names, dots in front for relative ones. `from a import b` gives "a" and "a.b": b may be a module. What
-    only looks like an import, such as one in a text, is here too."""
+    """Dotted names, dots in front for relative ones. `from a import b` gives "a" and "a.b": b may be a module.
+    What only looks like an import, such as one in a text, is here too."""
     mentions: bool
     """Whether one of `WORDS` occurs."""
 
