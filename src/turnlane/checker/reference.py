@@ -28,6 +28,8 @@ _TITLES: Final = {
     "deployment": "Packages, deployment",
 }
 
+_ASKED_FOR: Final = {True: "", False: " Off unless it is selected (`--extend-select TL...`, or `--select TL`)."}
+
 _FENCES: Final = {"python": "python", "typescript": "typescript", "deployment": "text"}
 
 SHOWN: Final = 2
@@ -72,7 +74,7 @@ def _of_hazard(hazard: hazards.Hazard) -> str:
 
 
 def _said(rule: Rule) -> str:
-    said = " ".join(rule.detects.split())
+    said = " ".join(rule.detects.split()) + _ASKED_FOR[rule.by_default]
     return f"{said} Fix: {' '.join(rule.fixes.split())}" if rule.fixes else said
 
 
@@ -89,7 +91,7 @@ def section(code: str) -> str:
 
 
 def _of_rule(rule: Rule) -> str:
-    parts = [f"\n### {_TITLES[rule.language]}\n", f"{rule.detects.strip()}\n"]
+    parts = [f"\n### {_TITLES[rule.language]}\n", f"{rule.detects.strip()}{_ASKED_FOR[rule.by_default]}\n"]
     parts.append(
         f"**Fix:** {rule.fixes.strip()}\n" if rule.fixes else "**Fix:** none; see the right form above.\n"
     )

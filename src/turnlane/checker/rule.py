@@ -41,6 +41,8 @@ class Rule:
     """What the fix does and whether it is safe, for the docs; empty: there is none, the page explains."""
     bad: ClassVar[tuple[Example, ...]]
     good: ClassVar[tuple[Example, ...]]
+    by_default: ClassVar[bool] = True
+    """False for a rule that only some programs want: it runs when the user selects it himself."""
 
     def check(self, project: Any) -> Iterator[Finding]:
         """Yield what is wrong in `project`: the linked facts of the rule's language.

@@ -129,6 +129,7 @@ class _Guarded(Rule):
         self._rule = rule
         self.code = rule.code  # type: ignore[misc]
         self.language = rule.language  # type: ignore[misc]
+        self.by_default = rule.by_default  # type: ignore[misc]
         self.problem = ""
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +151,7 @@ def _ask(
     found: list[Finding] = []
     notes: list[Note] = []
     for name, of_language in facts.items():
-        rules = [_Guarded(rule) for rule in all_rules([name]) if settings.reports(rule.code)]
+        rules = [_Guarded(rule) for rule in all_rules([name]) if settings.reports_by(rule.code, rule.by_default)]
         for said in _checked(name, of_language, texts, rules, settings):
             if isinstance(said, Note):
                 notes.append(said)

@@ -42,6 +42,10 @@ class Settings(NamedTuple):
         chosen = _longest(code, self.select)
         return chosen > 0 and chosen > _longest(code, self.ignore)
 
+    def reports_by(self, code: str, by_default: bool) -> bool:
+        """Whether a rule for `code` runs; one that is off by default has to be asked for, by any prefix."""
+        return self.reports(code) and (by_default or _longest(code, self.asked_for) > 0)
+
     def ruff_reports(self, ruff_code: str, code: str, path: str) -> bool:
         """Whether a finding is left to ruff: it selects `ruff_code` for the file `path`.
 

@@ -152,8 +152,14 @@ def _known(code: _Code) -> bool:
 def _selected(code: _Code, settings: Settings) -> bool:
     """Whether every finding that the code could silence is looked for."""
     from turnlane import hazards
+    from turnlane.checker.rules import all_rules
 
-    return all(settings.reports(known) for known in hazards.codes() if known.startswith(code.prefix))
+    waiting = {rule.code for rule in all_rules() if not rule.by_default}
+    return all(
+        settings.reports_by(known, known not in waiting)
+        for known in hazards.codes()
+        if known.startswith(code.prefix)
+    )
 
 
 def _nameless(directive: _Directive, source: Source) -> Finding:

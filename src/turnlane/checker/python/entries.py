@@ -141,7 +141,8 @@ def _handed_over(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterat
     """Functions given to a call: `gr.ChatInterface(fn=chat)`, `app.add_api_route("/chat", chat)`."""
     frame: Frame | None = None
     for call in scope.calls:
-        if not _may_register(call):
+        by_hand = isinstance(call.callee, CallRef) and len(call.arguments) == 1
+        if not by_hand and not _may_register(call):
             continue
         if frame is None:
             frame = (
@@ -149,11 +150,23 @@ def _handed_over(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterat
                 if scope.number
                 else evaluator.module_frame(view.path)
             )
+        if by_hand:
+            yield from _decorated_by_hand(call, frame, evaluator)
+            continue
         for ref in evaluator.evaluate(call.callee, frame):
             for row in hosts.by_symbol(registered_symbol(ref)):
                 if row.how == "argument":
                     for function in _functions_in(row, call, frame, evaluator):
                         yield _entry(function, row, evaluator)
+
+
+def _decorated_by_hand(call: Call, frame: Frame, evaluator: Evaluator) -> Iterator[Entry]:
+    """`agent.register_for_llm(description="...")(look_up)`"""
+    rows = _rows_of(call.callee, frame, evaluator, "decorator")
+    if rows:
+        for function in _function_values(evaluator.evaluate(call.arguments[0], frame), evaluator):
+            for row in rows:
+                yield _entry(function, row, evaluator)
 
 
 def _may_register(call: Call) -> bool:

@@ -11,6 +11,7 @@ _RUNTIME = Context("AutoGen runtime", "callback", "loop")
 _CLASSIC = Context("AutoGen tool", "tool", "own", asynchronous="own loop")
 # A synchronous chat calls a def in its own thread and an async def on a loop of its own; an a_ chat calls both on
 # its loop. Most chats are synchronous, and what holds for them is what a reader expects.
+_REPLY = Context("AutoGen reply function", "tool", "own", asynchronous="own loop")
 _FRAMEWORK = Context("Agent Framework tool", "tool", "threadpool")  # on the loop before 1.0
 _WORKFLOW = Context("Agent Framework workflow", "callback", "loop")
 _AG2 = Context("AG2 tool", "tool", "threadpool")
@@ -30,7 +31,7 @@ ROWS: list[Registration] = [
     *rows(_CLASSIC, "decorator", "autogen.ConversableAgent.register_for_execution"),
     *rows(_CLASSIC, "argument", "autogen.ConversableAgent", "function_map functions"),
     *rows(_CLASSIC, "argument", "autogen.ConversableAgent.register_function", "0 function_map"),
-    *rows(_CLASSIC, "argument", "autogen.ConversableAgent.register_reply", "1 reply_func"),
+    *rows(_REPLY, "argument", "autogen.ConversableAgent.register_reply", "1 reply_func"),
     *rows(_AG2, "decorator", "ag2.tool ag2.Agent.tool autogen.beta.tools.tool"),
     *rows(_AG2, "argument", "ag2.Agent autogen.beta.Agent", "tools"),
     *rows(_FRAMEWORK, "decorator", "agent_framework.ai_function agent_framework.tool"),
