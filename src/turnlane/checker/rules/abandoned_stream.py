@@ -9,7 +9,7 @@ from typing import Final
 from turnlane.checker.finding import Finding, Place
 from turnlane.checker.libraries.frameworks import ClassEntry, lookup
 from turnlane.checker.python.explore import Site
-from turnlane.checker.python.facts import Assignment, CallRef, Expression, Name
+from turnlane.checker.python.facts import Assignment, Attribute, Block, CallRef, Expression, Name
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import known_entry
 from turnlane.checker.python.values import Method
@@ -18,8 +18,8 @@ from turnlane.checker.rule import Example, Rule
 _LAST: Final = frozenset({"TaskResult", "Response"})
 """Classes of what a stream gives last."""
 
-_ENDS: Final = frozenset({"stop_reason", "inner_messages", "chat_message"})
-"""Attributes that only the last item has."""
+_ENDS: Final = frozenset({"stop_reason", "inner_messages", "chat_message", "is_cancelled"})
+"""Attributes that only the last item has; and the question whether a token has stopped the run."""
 
 
 class AbandonedStream(Rule):
@@ -52,6 +52,8 @@ async def approved(team: RoundRobinGroupChat, text: str) -> None:
                 break
         if "APPROVE" in str(item):
             break  # here
+        if "REJECT" in str(item):
+            return
 """,
             title="an answer is enough",
         ),
@@ -90,6 +92,12 @@ async def stoppable(team: RoundRobinGroupChat, text: str, stop) -> None:
             break
 
 
+async def asked(team: RoundRobinGroupChat, text: str, token: CancellationToken) -> None:
+    async for item in team.run_stream(task=text, cancellation_token=token):
+        if token.is_cancelled():
+            break
+
+
 async def others(items, team: RoundRobinGroupChat) -> None:
     async for item in items():
         break
@@ -109,31 +117,28 @@ async def others(items, team: RoundRobinGroupChat) -> None:
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        seen: set[tuple[str, int]] = set()
-        for site in project.sites:
+        seen: set[tuple[str, Block]] = set()
+        for call in project.agent_calls:
+            site = call.site
             if site.call.use in {"async iterated", "assigned"} and (what := _streams(site)):
-                for line in _loops(site):
-                    if (site.path, line) not in seen:
-                        seen.add((site.path, line))
-                        yield from self._left(project, site, line, what)
+                for loop in _loops(site):
+                    if (site.path, loop) not in seen:
+                        seen.add((site.path, loop))
+                        yield from self._left(project, site, loop, what)
 
-    def _left(self, project: Project, site: Site, line: int, what: str) -> Iterator[Finding]:
-        tree = project.tree(site.path)
-        for node in _async_loops(tree, line) if tree is not None else ():
-            for leaving in _leavings(node):
-                place = Place(
-                    site.path,
-                    leaving.lineno,
-                    leaving.col_offset,
-                    leaving.end_lineno or 0,
-                    leaving.end_col_offset or 0,
-                )
-                yield Finding(
-                    self.code,
-                    place,
-                    f"This leaves `{project.callee_text(site)}` before its end: {_CONSEQUENCE[what]}",
-                    "warning",
-                )
+    def _left(self, project: Project, site: Site, loop: Block, what: str) -> Iterator[Finding]:
+        leavings = list(_leavings(project, site, loop))
+        if not leavings:
+            return
+        first, more = leavings[0], len(leavings) - 1
+        also = f" (so {'do' if more > 1 else 'does'} {more} more below)" if more else ""
+        end_line, end_column = first.end_lineno or first.lineno, first.end_col_offset or first.col_offset
+        yield Finding(
+            self.code,
+            Place(site.path, first.lineno, first.col_offset, end_line, end_column),
+            f"This leaves `{project.callee_text(site)}` before its end{also}: {_CONSEQUENCE[what]}",
+            "warning",
+        )
 
 
 _CONSEQUENCE: Final = {
@@ -156,8 +161,8 @@ def _streams(site: Site) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _loops(site: Site) -> Iterator[int]:
-    """The lines of the loops that read what the call gives."""
+def _loops(site: Site) -> Iterator[Block]:
+    """The loops that read what the call gives."""
     scope = site.scope
     read: Expression = CallRef(site.number)
     if site.call.use == "assigned":
@@ -171,39 +176,32 @@ def _loops(site: Site) -> Iterator[int]:
         if block.kind == "async for" and len(block.subject) == 1:
             subject = block.subject[0]
             if type(subject) is type(read) and subject == read:
-                yield block.line
+                yield block
 
 
 # --- The statements that leave a loop -------------------------------------------------------------------------
 
 
-def _async_loops(tree: ast.Module, line: int) -> Iterator[ast.AsyncFor]:
-    for function in ast.walk(tree):
-        if isinstance(function, ast.AsyncFunctionDef | ast.Module) and not _cancels(function):
-            for node in _inside(function):
-                if isinstance(node, ast.AsyncFor) and line in {node.lineno, node.body[0].lineno}:
-                    yield node
-
-
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
-    """Everything in a function's own body."""
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            yield child
-            yield from _inside(child)
-
-
-def _cancels(function: ast.AST) -> bool:
-    """Whether the function cancels something: then it knows that leaving does not stop the run."""
-    return any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "cancel"
-        for node in _inside(function)
-    )
-
-
-def _leavings(loop: ast.AsyncFor) -> Iterator[ast.Break | ast.Return]:
-    for statement in loop.body:
+def _leavings(project: Project, site: Site, loop: Block) -> Iterator[ast.Break | ast.Return]:
+    """Where the loop is left before the stream's end; nothing in a function that cancels a token."""
+    lines = project.sources[site.path].lines[loop.line : loop.end_line]
+    if _cancels(site) or not any("break" in line or "return" in line for line in lines):
+        return
+    tree = project.tree(site.path)
+    node = next(_async_loops(tree, loop), None) if tree is not None else None
+    for statement in node.body if node is not None else ():
         yield from _leaving(statement, breaks=True)
+
+
+def _async_loops(tree: ast.Module, loop: Block) -> Iterator[ast.AsyncFor]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFor) and (node.lineno, node.end_lineno) == (loop.line, loop.end_line):
+            yield node
+
+
+def _cancels(site: Site) -> bool:
+    """Whether the function cancels something: then it knows that leaving does not stop the run."""
+    return any(isinstance(call.callee, Attribute) and call.callee.name == "cancel" for call in site.scope.calls)
 
 
 def _leaving(node: ast.AST, *, breaks: bool) -> Iterator[ast.Break | ast.Return]:

@@ -10,8 +10,8 @@ from turnlane.checker.libraries.frameworks import ClassEntry, lookup
 from turnlane.checker.python.explore import Site, symbol_of
 from turnlane.checker.python.facts import Call, CallRef, Expression, Name
 from turnlane.checker.python.frames import Frame
-from turnlane.checker.python.project import Project, agent_calls_of
-from turnlane.checker.python.running import Function, known_entry, leading_to
+from turnlane.checker.python.project import Project
+from turnlane.checker.python.running import known_entry, leading_to
 from turnlane.checker.python.values import FunctionObject, Method, Value
 from turnlane.checker.rule import Example, Rule
 
@@ -127,15 +127,19 @@ async def other(team: RoundRobinGroupChat, text: str) -> None:
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        runs = [site for site in project.sites if _is_run(site)]
-        if not runs:
+        waits = list(project.calls_of(("asyncio.wait_for",)))
+        timeouts = list(project.calls_of(_TIMEOUTS))
+        runs = [
+            call.site for call in project.agent_calls if call.role == "team" and not _has_token(call.site.call)
+        ]
+        if not runs or not (waits or timeouts):
             return
         running = _Running(project, runs)
-        for site in project.calls_of(("asyncio.wait_for",)):
+        for site in waits:
             waited = site.call.arguments[0] if site.call.arguments else _keyword(site.call, "fut")
             if waited is not None and running.is_begun_by(waited, site.frame):
                 yield self._finding(project, site)
-        for site in project.calls_of(_TIMEOUTS):
+        for site in timeouts:
             if running.is_inside_of(site):
                 yield self._finding(project, site)
 
@@ -154,11 +158,8 @@ def _keyword(call: Call, wanted: str) -> Expression | None:
     return next((value for name, value in call.keywords if name == wanted), None)
 
 
-def _is_run(site: Site) -> bool:
-    """Whether a site runs a team without a token that could stop it."""
-    if any(name in {"cancellation_token", ""} for name, _ in site.call.keywords):
-        return False
-    return any(call.runs and call.role == "team" for call in agent_calls_of(site))
+def _has_token(call: Call) -> bool:
+    return any(name in {"cancellation_token", ""} for name, _ in call.keywords)
 
 
 class _Running:
@@ -166,17 +167,9 @@ class _Running:
 
     def __init__(self, project: Project, runs: list[Site]) -> None:
         self._evaluator = project.evaluator
-        self._sites: dict[Frame, list[Site]] = {}
+        self._runs = {(site.frame, site.number) for site in runs}
         awaited = {site.frame.place for site in runs if _is_awaited(project, site)}
-        self._functions: frozenset[Function] = leading_to(
-            project, awaited, lambda site: site.call.use in _PASSED_ON
-        )
-        for site in project.sites:
-            if self._matters(site):
-                self._sites.setdefault(site.frame, []).append(site)
-
-    def _matters(self, site: Site) -> bool:
-        return _is_run(site) or any(self._leads(ref.value) for ref in site.targets)
+        self._functions = leading_to(project, awaited, lambda site: site.call.use in _PASSED_ON)
 
     def _leads(self, value: Value) -> bool:
         return isinstance(value, FunctionObject) and (value.path, value.scope) in self._functions
@@ -202,15 +195,23 @@ class _Running:
             for number, block in enumerate(timeout.scope.blocks)
             if block.kind in {"with", "async with"} and any(part == opened for part in block.subject)
         }
+        frame = timeout.frame
         return any(
-            blocks & set(site.frame.view.blocks_around(site.scope, site.call.block))
-            and (site.call.use in _PASSED_ON or site.call.use == "argument")
-            for site in self._sites.get(timeout.frame, ())
+            call.use in {*_PASSED_ON, "argument"}
+            and blocks & set(frame.view.blocks_around(timeout.scope, call.block))
+            and self._is_run_at(number, frame)
+            for number, call in enumerate(timeout.scope.calls)
         )
+
+    def _is_run_at(self, number: int, frame: Frame) -> bool:
+        call = frame.scope.calls[number]
+        if (frame, number) in self._runs:
+            return True
+        return any(self._leads(ref.value) for ref in self._evaluator.evaluate(call.callee, frame))
 
 
 def _runs_team(value: Value, call: Call) -> bool:
-    if any(name in {"cancellation_token", ""} for name, _ in call.keywords):
+    if _has_token(call):
         return False
     cls = lookup(value.cls) if isinstance(value, Method) else None
     entry = known_entry(value)
