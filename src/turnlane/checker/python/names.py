@@ -38,7 +38,7 @@ class Names:
         return self._found[key]
 
     def _search(self, dotted: str, importer: str) -> str | None:
-        folder = _plain(PurePosixPath(importer).parent.parts)
+        folder = _folder(importer)
         name = dotted.lstrip(".")
         level = len(dotted) - len(name)
         parts = tuple(name.split(".")) if name else ()
@@ -77,6 +77,11 @@ def module_parts(path: str) -> tuple[str, ...]:
     pure = PurePosixPath(path)
     parts = pure.parts[:-1] if pure.stem == "__init__" else (*pure.parts[:-1], pure.stem)
     return _plain(parts)
+
+
+@cache
+def _folder(path: str) -> tuple[str, ...]:
+    return _plain(PurePosixPath(path).parent.parts)
 
 
 def _plain(parts: tuple[str, ...]) -> tuple[str, ...]:

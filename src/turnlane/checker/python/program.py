@@ -120,6 +120,14 @@ class ModuleView:
         return expression.value if isinstance(expression, Constant) and isinstance(expression.value, str) else None
 
     @cached_property
+    def attributes_set(self) -> list[frozenset[str]]:
+        """For each scope the names of the attributes that it assigns to, of whatever object."""
+        return [
+            frozenset(one.target.name for one in scope.assignments if isinstance(one.target, Attribute))
+            for scope in self.scopes
+        ]
+
+    @cached_property
     def self_attributes(self) -> dict[tuple[int, str], list[tuple[int, Assignment]]]:
         """Assignments `self.name = value` by class scope and name, with the scope that assigns.
 
@@ -198,6 +206,19 @@ def _container_key(base: Expression) -> tuple[str, str] | None:
     return None
 
 
+def _session_key(target: Expression) -> str | None:
+    """`x` of `st.session_state.x` and of `st.session_state["x"]`."""
+    match target:
+        case Attribute(base=base, name=name) if getattr(base, "name", getattr(base, "id", "")) == "session_state":
+            return name
+        case Subscript(base=base, key=Constant(value=str() as key)) if (
+            getattr(base, "name", getattr(base, "id", "")) == "session_state"
+        ):
+            return key
+        case _:
+            return None
+
+
 def _is_setter(scope: Scope) -> bool:
     return any(
         isinstance(decorator, Attribute) and decorator.name in {"setter", "deleter"}
@@ -251,6 +272,18 @@ class Program:
                         and target.base.name == "state"
                     ):
                         found[target.name].append((path, scope.number, assignment))
+        return found
+
+    @cached_property
+    def session_state(self) -> dict[str, list[tuple[str, int, Assignment]]]:
+        """Assignments to `st.session_state.NAME` and `st.session_state["NAME"]`, by NAME."""
+        found: dict[str, list[tuple[str, int, Assignment]]] = defaultdict(list)
+        for path, view in self.modules.items():
+            for scope in view.scopes:
+                for assignment in scope.assignments:
+                    name = _session_key(assignment.target)
+                    if name is not None:
+                        found[name].append((path, scope.number, assignment))
         return found
 
     @cached_property
