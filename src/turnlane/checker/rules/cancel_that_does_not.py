@@ -7,11 +7,12 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.frameworks import ClassEntry, lookup
+from turnlane.checker.python.boundaries import crossing_of
 from turnlane.checker.python.explore import Site, symbol_of
 from turnlane.checker.python.facts import Call, CallRef, Expression, Name
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
-from turnlane.checker.python.running import known_entry, leading_to
+from turnlane.checker.python.running import known_entry, leading_to, leading_to_runs
 from turnlane.checker.python.values import FunctionObject, Method, Value
 from turnlane.checker.rule import Example, Rule
 
@@ -33,8 +34,8 @@ class CancelThatDoesNot(Rule):
     language = "python"
     detects = (
         "`asyncio.wait_for`, `asyncio.timeout` and the like around the run of an agentchat team that has no "
-        "`cancellation_token`, directly or in an async function that awaits it. A single agent stops; a team "
-        "does not."
+        "`cancellation_token`, directly or in an async function that awaits it; and `wait_for` around a thread "
+        "in which agents run. A single agent that is awaited stops."
     )
     bad = (
         Example(
@@ -84,6 +85,28 @@ async def handle(service: Service, text: str) -> str:
 """,
             title="around a function that runs the team",
         ),
+        Example(
+            """\
+import asyncio
+
+from autogen import AssistantAgent, UserProxyAgent
+
+
+def chat(text: str) -> str:
+    user = UserProxyAgent("user", human_input_mode="NEVER")
+    return user.initiate_chat(AssistantAgent("support"), message=text).summary
+
+
+async def answer(text: str) -> str:
+    return await asyncio.wait_for(asyncio.to_thread(chat, text), timeout=30)  # here
+
+
+async def later(text: str) -> str:
+    loop = asyncio.get_running_loop()
+    return await asyncio.wait_for(loop.run_in_executor(None, lambda: chat(text)), timeout=30)  # here
+""",
+            title="around a thread",
+        ),
     )
     good = (
         Example(
@@ -121,6 +144,7 @@ async def other(team: RoundRobinGroupChat, text: str) -> None:
         await asyncio.sleep(1)
     await team.run(task=text)
     await asyncio.wait_for(asyncio.sleep(1), 5)
+    await asyncio.wait_for(asyncio.to_thread(print, text), 5)
 """,
             title="a token, a single agent, something else",
         ),
@@ -129,29 +153,33 @@ async def other(team: RoundRobinGroupChat, text: str) -> None:
     def check(self, project: Project) -> Iterator[Finding]:
         waits = list(project.calls_of(("asyncio.wait_for",)))
         timeouts = list(project.calls_of(_TIMEOUTS))
-        runs = [
-            call.site for call in project.agent_calls if call.role == "team" and not _has_token(call.site.call)
-        ]
-        if not runs or not (waits or timeouts):
+        if not waits and not timeouts:
             return
-        running = _Running(project, runs)
+        running = _Running(project)
         for site in waits:
             waited = site.call.arguments[0] if site.call.arguments else _keyword(site.call, "fut")
-            if waited is not None and running.is_begun_by(waited, site.frame):
-                yield self._finding(project, site)
+            if waited is None:
+                continue
+            if running.is_begun_by(waited, site.frame):
+                yield _finding(project, site, _TEAM)
+            elif _is_run_in_thread(project, waited, site.frame):
+                yield _finding(project, site, _THREAD)
         for site in timeouts:
             if running.is_inside_of(site):
-                yield self._finding(project, site)
+                yield _finding(project, site, _TEAM)
 
-    def _finding(self, project: Project, site: Site) -> Finding:
-        name = project.callee_text(site)
-        return Finding(
-            self.code,
-            project.site_place(site),
-            f"`{name}` cancels only the reading of the team's messages: it returns late, and the team makes all "
-            "its model calls",
-            "error",
-        )
+
+_TEAM: Final = (
+    "cancels only the reading of the team's messages: it returns late, and the team makes all its model calls"
+)
+_THREAD: Final = (
+    "gives up waiting, but nothing stops the thread: the run goes on to its end and makes all its model calls"
+)
+
+
+def _finding(project: Project, site: Site, what: str) -> Finding:
+    place = project.site_place(site)
+    return Finding(CancelThatDoesNot.code, place, f"`{project.callee_text(site)}` {what}", "error")
 
 
 def _keyword(call: Call, wanted: str) -> Expression | None:
@@ -165,8 +193,11 @@ def _has_token(call: Call) -> bool:
 class _Running:
     """Which expressions and functions run a team that nothing can stop."""
 
-    def __init__(self, project: Project, runs: list[Site]) -> None:
+    def __init__(self, project: Project) -> None:
         self._evaluator = project.evaluator
+        runs = [
+            call.site for call in project.agent_calls if call.role == "team" and not _has_token(call.site.call)
+        ]
         self._runs = {(site.frame, site.number) for site in runs}
         awaited = {site.frame.place for site in runs if _is_awaited(project, site)}
         self._functions = leading_to(project, awaited, lambda site: site.call.use in _PASSED_ON)
@@ -208,6 +239,26 @@ class _Running:
         if (frame, number) in self._runs:
             return True
         return any(self._leads(ref.value) for ref in self._evaluator.evaluate(call.callee, frame))
+
+
+def _is_run_in_thread(project: Project, expression: Expression, frame: Frame) -> bool:
+    """Whether an expression waits for a thread in which agents run: `to_thread(user.initiate_chat, ...)`."""
+    if not isinstance(expression, CallRef):
+        return False
+    call = frame.scope.calls[expression.number]
+    crossings = [crossing_of(symbol_of(ref), call) for ref in project.evaluator.evaluate(call.callee, frame)]
+    return any(
+        crossing is not None and crossing.where == "thread" and _is_runner(project, ref.value)
+        for crossing in crossings
+        for ref in (project.evaluator.evaluate(crossing.function, frame) if crossing is not None else ())
+    )
+
+
+def _is_runner(project: Project, value: Value) -> bool:
+    if isinstance(value, FunctionObject):
+        return (value.path, value.scope) in leading_to_runs(project)
+    entry = known_entry(value)
+    return entry is not None and entry.runs
 
 
 def _runs_team(value: Value, call: Call) -> bool:
