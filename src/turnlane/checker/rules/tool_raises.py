@@ -52,8 +52,8 @@ class ToolRaises(Rule):
         "A function registered as a tool of an AutoGen agent (`tools=[...]`, `FunctionTool`, `register_function`, "
         "`register_for_llm`, `function_map`) that raises by a statement of its own, reads a file whose name is an "
         "argument, or looks an argument up in a dictionary of the module, where nothing in the tool catches the "
-        "error. Calls that may fail are not reported, nor tools under a decorator of the project, tests, MCP servers, "
-        "and Agent Framework, which hides the text."
+        "error. Calls that may fail are not reported, nor tools under a decorator of the project, tests, MCP "
+        "servers, and Agent Framework, which hides the text."
     )
     bad = (
         Example(
