@@ -12,7 +12,7 @@ from turnlane.checker import cache
 from turnlane.checker.cache import FactsStore, Kept
 from turnlane.checker.finding import Place
 
-KEPT = Kept((1, 2, 3), b"digest", False, cache.dumps(Place("x.py", 1, 2, 3, 4)))
+KEPT = Kept((1, 2, 3), b"digest", False, 9, ((), True), cache.dumps(Place("x.py", 1, 2, 3, 4)))
 
 
 def never() -> bytes:

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from turnlane.checker import warm
 from turnlane.checker.discovery import Stamp
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the layout of the file changes."""
 
 
@@ -31,6 +31,10 @@ class Kept(NamedTuple):
     """Of its content."""
     marked: bool
     """Whether it has a comment that may silence findings."""
+    size: int
+    """Of the file, in bytes."""
+    look: tuple[tuple[str, ...], bool]
+    """What its bytes told: a `shares.Look`."""
     blob: bytes
     """The facts, pickled; empty once they are loaded in this process and are in the file."""
 
@@ -38,17 +42,24 @@ class Kept(NamedTuple):
 class FactsStore:
     """The facts of the files of one project, by language and path."""
 
-    def __init__(self, file: str | None, program: str) -> None:
+    def __init__(self, file: str | None, program: str, *, lives: bool = False) -> None:
         """Args:
-        file: where they are kept; None: only in memory, for this process.
+        file: where they are kept; None: nowhere.
         program: what made the facts; others' are dropped.
+        lives: whether this process checks again and again, and keeps them in its memory.
         """
         self._file = file
+        self._lives = lives
         self._program = program
         self._table: dict[str, tuple[Any, ...]] = self._load()
         self._alive: dict[str, tuple[bytes, Any]] = {}
         self._used: set[str] = set()
         self._new: set[str] = set()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether facts are worth putting in."""
+        return self._lives or self._file is not None
 
     def get(self, key: str, stamp: Stamp | None, digest: Callable[[], bytes]) -> Kept | None:
         """What is kept of a file, if it is still the same: by its stamp, else by its content."""
@@ -82,7 +93,7 @@ class FactsStore:
     def _release(self, key: str) -> None:
         """Let go of the blob of facts that are loaded: of a large project they are 80 MB."""
         if key in self._alive and key in self._table:
-            self._table[key] = (*self._table[key][:3], b"")
+            self._table[key] = (*self._table[key][:-1], b"")
 
     def save(self) -> None:
         """Write the file, if anything changed; without the files that are gone."""
@@ -91,9 +102,9 @@ class FactsStore:
         for key in self._table.keys() - self._used:
             if not os.path.exists(key.partition("\0")[2]):
                 del self._table[key]
-        before = self._load() if any(not row[3] for row in self._table.values()) else {}
-        rows = {key: (*row[:3], row[3] or _blob(before.get(key), row)) for key, row in self._table.items()}
-        whole = {key: row for key, row in rows.items() if row[3]}
+        before = self._load() if any(not row[-1] for row in self._table.values()) else {}
+        rows = {key: (*row[:-1], row[-1] or _blob(before.get(key), row)) for key, row in self._table.items()}
+        whole = {key: row for key, row in rows.items() if row[-1]}
         warm.write(self._file, marshal.dumps((FORMAT, self._program, whole)))
         for key in self._new:
             self._release(key)
@@ -110,7 +121,7 @@ class FactsStore:
 
 def _blob(before: tuple[Any, ...] | None, row: tuple[Any, ...]) -> bytes:
     """The facts that the file has of the same content."""
-    return bytes(before[3]) if before is not None and before[1] == row[1] else b""
+    return bytes(before[-1]) if before is not None and before[1] == row[1] else b""
 
 
 class _Facts(pickle.Unpickler):

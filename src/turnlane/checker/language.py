@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from turnlane.checker.finding import Finding, Note
 from turnlane.checker.rule import Rule
 from turnlane.checker.settings import Settings
+from turnlane.checker.shares import Look, Resolve
 from turnlane.checker.source import Source
 
 
@@ -33,7 +34,13 @@ class Language(Protocol):
         Never raises for any bytes. Runs in worker processes; the facts are kept between runs by content.
         """
 
+    def look(self, data: bytes, /) -> Look:
+        """What the bytes tell without parsing; kept between runs as the facts are."""
+
+    def resolver(self, paths: Sequence[str], /) -> Resolve | None:
+        """Follows the links of looks among these files; None: files of this language don't link to each other."""
+
     def check(
         self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings
     ) -> Iterable[Finding | Note]:
-        """Put the facts of all files together and ask the rules (all of this language)."""
+        """Put the facts of files together that belong together, and ask the rules (all of this language)."""

@@ -7,9 +7,9 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from turnlane.checker import cache, extraction
+from turnlane.checker import cache, extraction, processes, shares
 from turnlane.checker.cache import FactsStore, Kept
 from turnlane.checker.discovery import Discovery
 from turnlane.checker.extraction import Task
@@ -18,8 +18,12 @@ from turnlane.checker.languages import language
 from turnlane.checker.rule import Rule
 from turnlane.checker.rules import all_rules
 from turnlane.checker.settings import Settings
+from turnlane.checker.shares import Look, Sized
 from turnlane.checker.texts import Texts
 from turnlane.checker.warm import young
+
+ENOUGH_FILES: Final = 60
+"""Below this, starting processes costs more than it saves."""
 
 
 class Outcome(NamedTuple):
@@ -53,13 +57,11 @@ def check(
     texts = texts or Texts()
     store = store or FactsStore(None, "")
     with _no_collector():
-        facts, marked, notes = _facts(discovery, store, texts, jobs or os.cpu_count() or 1)
-        found, more = _ask(facts, texts, settings)
-        findings = _silenced(found, marked, texts, settings, discovery.alone)
+        said = _Check(discovery, settings, store, texts).run(jobs or os.cpu_count() or 1)
+        findings = _once(finding for finding in said.findings if settings.reports(finding.code))
+        findings = _silenced(findings, said.marked, texts, settings, discovery.alone)
     shown = [finding for finding in findings if _severe(finding, settings)]
-    return Outcome(
-        tuple(sorted(shown, key=_order)), (*discovery.notes, *notes, *more), texts, len(discovery.files)
-    )
+    return Outcome(tuple(sorted(shown, key=_order)), (*discovery.notes, *said.notes), texts, len(discovery.files))
 
 
 @contextmanager
@@ -74,52 +76,145 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _facts(
-    discovery: Discovery, store: FactsStore, texts: Texts, jobs: int
-) -> tuple[dict[str, dict[str, Any]], set[str], list[Note]]:
-    """The facts by language and path, the files that may silence findings, and what could not be read."""
-    began = time.time_ns()
-    kept: dict[Task, Kept] = {}
-    new: list[Task] = []
-    notes: list[Note] = []
-    stamps = {path: _trusted(discovery, texts, path, began) for path in discovery.files}
-    tasks = [Task(name, path) for path, names in discovery.files.items() for name in names]
-    for task in tasks:
-        known = store.get(task.key, stamps[task.path], _digest(texts, task.path))
-        if known is None:
-            new.append(task)
+class _Said(NamedTuple):
+    """What came of one share, or of all."""
+
+    findings: list[Finding]
+    notes: list[Note]
+    rows: list[tuple[str, Kept]]
+    """New in the store."""
+    marked: set[str]
+    """Files that may silence findings."""
+
+
+class _Check:
+    """One check: looks at every file, shares them out, and puts together what is said of the shares."""
+
+    def __init__(self, discovery: Discovery, settings: Settings, store: FactsStore, texts: Texts) -> None:
+        self._discovery = discovery
+        self._settings = settings
+        self._store = store
+        self._texts = texts
+        self._began = time.time_ns()
+        self._kept: dict[Task, Kept] = {}
+
+    def run(self, jobs: int) -> _Said:
+        """Check everything."""
+        work = self._shares()
+        tasks = sum(len(share) for share in work)
+        if jobs > 1 and tasks >= ENOUGH_FILES and processes.POSSIBLE:
+            parts = self._in_processes(work, jobs)
         else:
-            kept[task] = known
-    for done in extraction.extract(new, texts, jobs):
-        if done.blob:
-            kept[done.task] = Kept(stamps[done.task.path], done.digest, done.marked, done.blob)
-            store.put(done.task.key, kept[done.task])
-        else:
-            notes.append(Note(done.task.path, 0, done.problem))
-    marked = {task.path for task, row in kept.items() if row.marked}
-    facts: dict[str, dict[str, Any]] = {}
-    for task in tasks:
-        if task in kept:
-            loaded = store.facts(task.key, kept.pop(task), cache.loads)
-            facts.setdefault(task.language, {})[task.path] = loaded
-    store.save()
-    return facts, marked, notes
+            parts = (self._here(share) for share in work)
+        whole = _Said([], [], [], {task.path for task, row in self._kept.items() if row.marked})
+        for part in parts:
+            whole.findings.extend(part.findings)
+            whole.notes.extend(part.notes)
+            whole.marked.update(part.marked)
+            for key, row in part.rows:
+                self._store.put(key, row)
+        self._store.save()
+        return whole._replace(notes=sorted(set(whole.notes)))
 
+    # --- sharing out ---
 
-def _trusted(discovery: Discovery, texts: Texts, path: str, began: int) -> tuple[int, int, int] | None:
-    """The stamp of a file, if it is sure to change with the file."""
-    stamp = discovery.stamps.get(path)
-    return None if stamp is None or path in texts.unsaved or young(stamp, began) else stamp
+    def _shares(self) -> list[Sequence[Task]]:
+        """What is checked together, the largest first."""
+        by_language: dict[str, list[Sized]] = {}
+        for path, names in self._discovery.files.items():
+            for name in names:
+                by_language.setdefault(name, []).append(self._sized(Task(name, path)))
+        found: list[tuple[int, list[Task]]] = []
+        for name, files in by_language.items():
+            sizes = {file.path: file.size for file in files}
+            resolve = language(name).resolver(list(sizes)) if len(files) > 1 else None
+            for paths in shares.divide(files, resolve):
+                found.append((sum(sizes[path] for path in paths), [Task(name, path) for path in paths]))
+        return [tasks for _, tasks in sorted(found, key=_size, reverse=True)]
 
-
-def _digest(texts: Texts, path: str) -> Any:
-    def digest() -> bytes:
+    def _sized(self, task: Task) -> Sized:
+        """How large a file is, and what a look at it tells: kept from an earlier run, or looked at now."""
+        stamp = self._trusted(task.path)
+        known = self._store.get(task.key, stamp, lambda: self._digest(task.path))
+        if known is not None:
+            self._kept[task] = known
+            return Sized(task.path, known.size, Look(*known.look))
         try:
-            return extraction.digest_of(texts.data(path))
+            data = self._texts.data(task.path)
+        except OSError:
+            return Sized(task.path, 0, Look())  # reading it says why
+        look = language(task.language).look(data)
+        if extraction.marked(data):
+            look = look._replace(matters=True)
+        return Sized(task.path, len(data), look)
+
+    def _trusted(self, path: str) -> tuple[int, int, int] | None:
+        """The stamp of a file, if it is sure to change with the file."""
+        stamp = self._discovery.stamps.get(path)
+        return None if stamp is None or path in self._texts.unsaved or young(stamp, self._began) else stamp
+
+    def _digest(self, path: str) -> bytes:
+        try:
+            return extraction.digest_of(self._texts.data(path))
         except OSError:
             return b""
 
-    return digest
+    # --- one share ---
+
+    def _here(self, tasks: Sequence[Task]) -> _Said:
+        """Check a share in this process."""
+        said = _Said([], [], [], set())
+        facts: dict[str, Any] = {}
+        for task in tasks:
+            known = self._kept.get(task)
+            if known is not None:
+                facts[task.path] = self._store.facts(task.key, known, cache.loads)
+                continue
+            read = extraction.read(task, self._texts)
+            if read.facts is None:
+                said.notes.append(Note(task.path, 0, read.problem))
+                continue
+            facts[task.path] = read.facts
+            if read.marked:
+                said.marked.add(task.path)
+            if self._store.keeps:
+                said.rows.append((task.key, self._row(task, read)))
+        for one in _checked(tasks[0].language, facts, self._texts, self._settings):
+            (said.notes if isinstance(one, Note) else said.findings).append(one)  # type: ignore[arg-type]
+        return said
+
+    def _row(self, task: Task, read: extraction.Read) -> Kept:
+        data = self._texts.data(task.path)
+        look = language(task.language).look(data)
+        return Kept(
+            self._trusted(task.path),
+            read.digest,
+            read.marked,
+            len(data),
+            (look.links, look.matters),
+            cache.dumps(read.facts),
+        )
+
+    def _in_processes(self, work: Sequence[Sequence[Task]], jobs: int) -> Iterator[_Said]:
+        names = {tasks[0].language for tasks in work}
+        all_rules(sorted(names))  # imported once, before the processes part
+        by_key = {task.key: task for tasks in work for task in tasks}
+
+        def there(keys: processes.Piece) -> bytes:
+            said = self._here([by_key[key] for key in keys])
+            return cache.dumps(said._replace(marked=tuple(said.marked)))  # type: ignore[arg-type]
+
+        pieces = [tuple(task.key for task in tasks) for tasks in work]
+        for keys, answer in processes.run(pieces, there, jobs):
+            if answer is None:
+                note = Note(by_key[keys[0]].path, 0, "not checked: its parser crashed; please report it")
+                yield _Said([], [note], [], set())
+            else:
+                yield cache.loads(answer)
+
+
+def _size(share: tuple[int, list[Task]]) -> int:
+    return share[0]
 
 
 class _Guarded(Rule):
@@ -144,32 +239,18 @@ class _Guarded(Rule):
             self.problem = f"rule {self.code} stopped inside of turnlane with {_said(error)}; please report it"
 
 
-def _ask(
-    facts: Mapping[str, Mapping[str, Any]], texts: Texts, settings: Settings
-) -> tuple[list[Finding], list[Note]]:
-    """What the rules say of the whole project, and where they could not say it."""
-    found: list[Finding] = []
-    notes: list[Note] = []
-    for name, of_language in facts.items():
-        rules = [_Guarded(rule) for rule in all_rules([name]) if settings.reports_by(rule.code, rule.by_default)]
-        for said in _checked(name, of_language, texts, rules, settings):
-            if isinstance(said, Note):
-                notes.append(said)
-            else:
-                found.append(said)
-        notes += [Note("", 0, rule.problem) for rule in rules if rule.problem]
-    return _once(finding for finding in found if settings.reports(finding.code)), notes
-
-
-def _checked(
-    name: str, facts: Mapping[str, Any], texts: Texts, rules: Sequence[Rule], settings: Settings
-) -> Iterator[Finding | Note]:
+def _checked(name: str, facts: Mapping[str, Any], texts: Texts, settings: Settings) -> Iterator[Finding | Note]:
+    """What the rules say of a share, and where they could not say it."""
+    rules = [_Guarded(rule) for rule in all_rules([name]) if settings.reports_by(rule.code, rule.by_default)]
     try:
         yield from language(name).check(facts, texts, rules, settings)
     except Exception as error:
         if os.environ.get("TURNLANE_DEBUG"):
             raise
         yield Note("", 0, f"{name} was not checked: turnlane failed with {_said(error)}; please report it")
+    for rule in rules:
+        if rule.problem:
+            yield Note("", 0, rule.problem)
 
 
 def _said(error: Exception) -> str:

@@ -12,6 +12,7 @@ from turnlane.checker.finding import Finding, Note
 from turnlane.checker.language import Language, Sources
 from turnlane.checker.rule import Rule
 from turnlane.checker.settings import Settings
+from turnlane.checker.shares import Look, Resolve
 from turnlane.checker.source import Source, Unreadable, decode
 
 _LONGEST: Final = 30_000_000
@@ -91,6 +92,14 @@ class Deployment:
         except Unreadable as error:
             return DeploymentFile(path, kind, problems=((0, f"{error}; it was left out"),))
         return _without_places_to_write(found) if data.startswith(_UTF16) else found
+
+    def look(self, data: bytes, /) -> Look:
+        """Nothing: all files are checked together."""
+        return Look()
+
+    def resolver(self, paths: Sequence[str], /) -> Resolve | None:
+        """None: which files belong together is not looked for."""
+        return None
 
     def check(
         self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings

@@ -41,7 +41,7 @@ class Folder:
         """`whole`: check everything below; else only the open files, as no workspace was opened."""
         self.path = os.path.normpath(path)
         self._whole = whole
-        self._store = FactsStore(None, warm.program())
+        self._store = FactsStore(None, warm.program(), lives=True)
 
     def analyse(self, unsaved: Mapping[str, bytes]) -> Analysis:
         """Check the folder. `unsaved` has the content of open files by absolute path.

@@ -10,6 +10,7 @@ from turnlane.checker.python.extract import extract
 from turnlane.checker.python.facts import Module
 from turnlane.checker.rule import Rule
 from turnlane.checker.settings import Settings
+from turnlane.checker.shares import Look, Resolve
 
 SUFFIXES = (".py", ".pyi", ".pyw", ".ipynb")
 
@@ -25,6 +26,17 @@ class Python:
 
     def extract(self, path: str, data: bytes, /) -> Module:
         return extract(path, data)
+
+    def look(self, data: bytes, /) -> Look:
+        from turnlane.checker.python.survey import survey
+
+        found = survey(data)
+        return Look(found.imports, found.mentions)
+
+    def resolver(self, paths: Sequence[str], /) -> Resolve | None:
+        from turnlane.checker.python.names import Names
+
+        return Names(paths).module
 
     def check(
         self, facts: Mapping[str, Module], sources: Sources, rules: Sequence[Rule], settings: Settings

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 WORDS = (
+    b"agent",
+    b"Agent",
+    b"async def",
     b"asyncio",  # nest_asyncio too
     b"autogen",
     b"ag2",

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from turnlane.checker.finding import Finding, Note
+from turnlane.checker.shares import Look
 
 if TYPE_CHECKING:
     from turnlane.checker.language import Sources
     from turnlane.checker.rule import Rule
     from turnlane.checker.settings import Settings
+    from turnlane.checker.shares import Resolve
     from turnlane.checker.typescript.facts import Config, Module
 
 _SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
@@ -34,6 +36,14 @@ class TypeScript:
         from turnlane.checker.typescript.extract import extract
 
         return extract(path, data)
+
+    def look(self, data: bytes, /) -> Look:
+        """Nothing: all files are checked together."""
+        return Look()
+
+    def resolver(self, paths: Sequence[str], /) -> Resolve | None:
+        """None: which files belong together is not looked for."""
+        return None
 
     def check(
         self, facts: Mapping[str, Any], sources: Sources, rules: Sequence[Rule], settings: Settings
