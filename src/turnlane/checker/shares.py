@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 SHARE: Final = 700_000
 """Bytes of source that make one share worth a process."""
 SPARED: Final = 2_000_000
-"""Bytes of source from which on programs in which nothing matters are not even parsed. In less, a file that does not
-parse is told of wherever it stands."""
+"""Bytes of source from which on programs in which nothing matters are not even parsed. In less, a file that does
+not parse is told of wherever it stands."""
 LARGEST: Final = 6_000_000
 """Bytes of source that are checked together at most. Facts take nine times as much memory."""
 

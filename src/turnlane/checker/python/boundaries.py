@@ -1,4 +1,4 @@
-"""Calls that hand a function over to run elsewhere: on another thread, in a process, as a task, later on the loop."""
+"""Calls that hand a function over to run elsewhere: on a thread, in a process, as a task, later on the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calling something gives, when it is not a plain function of the project; and how arguments meet parameters."""
+"""What calling something gives that is no plain function of the project; how arguments meet parameters."""
 
 from __future__ import annotations
 

@@ -140,9 +140,10 @@ def _decorated_class(view: ModuleView, scope: Scope, evaluator: Evaluator) -> It
 def _handed_over(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterator[Entry]:
     """Functions given to a call: `gr.ChatInterface(fn=chat)`, `app.add_api_route("/chat", chat)`."""
     frame: Frame | None = None
+    classes = evaluator.program.class_names
     for call in scope.calls:
         by_hand = isinstance(call.callee, CallRef) and len(call.arguments) == 1
-        if not by_hand and not _may_register(call):
+        if not by_hand and not _may_register(call, view, classes):
             continue
         if frame is None:
             frame = (
@@ -169,10 +170,20 @@ def _decorated_by_hand(call: Call, frame: Frame, evaluator: Evaluator) -> Iterat
                 yield _entry(function, row, evaluator)
 
 
-def _may_register(call: Call) -> bool:
-    """Whether any row could know the callee: looked at before its type is worked out."""
+def _may_register(call: Call, view: ModuleView, classes: frozenset[str]) -> bool:
+    """Whether any row could know the callee, by its name: looked at before its type is worked out."""
     last = call.callee.name if isinstance(call.callee, Attribute) else getattr(call.callee, "id", "")
-    return bool(last) and (last in _registering_names() or last[:1].isupper())
+    return last in _registering_names() or last in classes or last in _aliases(view)
+
+
+def _aliases(view: ModuleView) -> frozenset[str]:
+    """Other names that the file's imports give to what registers."""
+    if view.aliases is None:
+        names = _registering_names()
+        view.aliases = frozenset(
+            item.local for item in view.module.imports if item.local != item.name and item.name in names
+        )
+    return view.aliases
 
 
 @cache
@@ -214,7 +225,7 @@ def situation_of(context: Context, scope: Scope) -> Situation:
     return Situation(context.host, context.kind, loop, context.users, thread=where == "threadpool")
 
 
-# --- Methods and functions that are found by their names --------------------------------------------------------
+# --- Methods and functions that are found by their names -----------------------------------------------------
 
 
 def _subclassed(view: ModuleView, evaluator: Evaluator) -> Iterator[Entry]:
@@ -264,7 +275,7 @@ def _fits(path: str, view: ModuleView, scope: Scope, row: Registration) -> bool:
     return not row.parameters or [name.lstrip("_") for name in names] == list(row.parameters)
 
 
-# --- Top levels ---------------------------------------------------------------------------------------------------
+# --- Top levels ----------------------------------------------------------------------------------------------
 
 
 def _top_level(path: str, view: ModuleView, evaluator: Evaluator) -> Iterator[Entry]:

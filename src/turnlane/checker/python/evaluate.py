@@ -237,6 +237,10 @@ class Evaluator:
             return self.name(expression.id, frame)  # type: ignore[union-attr]
         if kind is CallRef:
             return self.call(expression.number, frame)  # type: ignore[union-attr]
+        return self._merged(lambda: self._evaluate(expression, frame))
+
+    def _merged(self, question: Callable[[], Iterable[Ref]]) -> Refs:
+        """The answer to a question that may be asked inside of others; nothing when they are too many."""
         if self._depth == 0:
             self._steps = 0
         if self._depth > DEEPEST_EVALUATION or self._steps > MOST_STEPS:
@@ -244,7 +248,7 @@ class Evaluator:
         self._depth += 1
         self._steps += 1
         try:
-            return _merged(self._evaluate(expression, frame))
+            return _merged(question())
         finally:
             self._depth -= 1
 
@@ -396,7 +400,7 @@ class Evaluator:
         if name in frame.names:
             return frame.names[name] or ()
         frame.names[name] = None
-        found = _merged(self._name(name, frame))
+        found = self._merged(lambda: self._name(name, frame))
         frame.names[name] = found
         return found
 
@@ -890,7 +894,7 @@ class Evaluator:
         if number in frame.calls:
             return frame.calls[number] or ()
         frame.calls[number] = None
-        found = _merged(self._call(number, frame))
+        found = self._merged(lambda: self._call(number, frame))
         frame.calls[number] = found
         return found
 

@@ -55,7 +55,7 @@ class Names:
         return next((path for path, parts in self._by_last_part.get(wanted[-1], ()) if parts == wanted), None)
 
     def _nearest(self, wanted: tuple[str, ...], folder: tuple[str, ...]) -> str | None:
-        """The file whose name ends with `wanted`: of several, the one that shares most folders with the importer."""
+        """The file whose name ends with `wanted`: of several, the one nearest to the importer."""
         best: tuple[int, int] | None = None
         found = None
         for path, parts in self._by_last_part.get(wanted[-1], ()):

@@ -28,6 +28,8 @@ class ModuleView:
         self.module = module
         self.path = module.path
         self.scopes = module.scopes
+        self.aliases: frozenset[str] | None = None
+        """Set by `entries`."""
 
     @cached_property
     def children(self) -> dict[int, list[Scope]]:
@@ -235,6 +237,13 @@ class Program:
 
     def __getitem__(self, path: str) -> ModuleView:
         return self.modules[path]
+
+    @cached_property
+    def class_names(self) -> frozenset[str]:
+        """Plain names of all classes that the program defines."""
+        return frozenset(
+            scope.name for view in self.modules.values() for scope in view.scopes if scope.kind == "class"
+        )
 
     @cached_property
     def imported_by(self) -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from turnlane.checker.finding import Place, Step
@@ -19,6 +20,7 @@ from turnlane.checker.python.facts import Attribute, Call, CallRef, Expression, 
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
 from turnlane.checker.python.values import (
+    ClassObject,
     External,
     FunctionObject,
     Holder,
@@ -63,6 +65,19 @@ class Project:
     def agent_calls(self) -> list[AgentCall]:
         """Every call of a method or function of a framework that starts a run."""
         return [call for site in self.sites for call in agent_calls_of(site) if call.runs]
+
+    @cached_property
+    def creations(self) -> list[tuple[Site, Ref, ClassEntry]]:
+        """Every call that makes an object of a framework's class, or of a project class that inherits from one."""
+        found = []
+        for site in self.sites:
+            if not any(_may_be_class(ref) for ref in site.targets):
+                continue
+            for ref in self.evaluator.call(site.number, site.frame):
+                entry = class_entry(ref, self.evaluator)
+                if entry is not None:
+                    found.append((site, ref, entry))
+        return found
 
     @cached_property
     def serving_routes(self) -> list[Route]:
@@ -172,7 +187,7 @@ class Project:
         """The way from the entry point to a function, for the user."""
         steps = route.steps()
         found = [self._start(steps[0])]
-        for before, route in zip(steps, steps[1:], strict=False):
+        for before, route in pairwise(steps):
             call = before.frame.scope.calls[route.call]
             found.append(
                 Step(Place(before.frame.path, *call.span), f"calls `{route.frame.scope.qualname or 'it'}`")
@@ -220,6 +235,13 @@ def _continued(route: Route, below: tuple[Route, ...]) -> Route:
     for step in below:
         route = step._replace(previous=route, entry=route.entry, length=route.length + 1)
     return route
+
+
+def _may_be_class(ref: Ref) -> bool:
+    value = ref.value
+    return isinstance(value, ClassObject) or (
+        isinstance(value, External) and frameworks.is_framework_module(value.name)
+    )
 
 
 _AGENT_WORDS: Final = re.compile(r"(?i)agent|llm|gpt|prompt|chat_?completion|autogen")

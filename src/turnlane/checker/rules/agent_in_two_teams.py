@@ -8,7 +8,7 @@ from turnlane.checker.finding import Finding, Step
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, Expression, Items, Name
 from turnlane.checker.python.project import Project, class_entry
-from turnlane.checker.python.values import Instance, Ref, Value
+from turnlane.checker.python.values import Instance, Ref
 from turnlane.checker.rule import Example, Rule
 
 
@@ -16,9 +16,9 @@ class AgentInTwoTeams(Rule):
     code = "TL205"
     language = "python"
     detects = (
-        "One AgentChat participant object given to two teams that one function makes and runs. Not reported: teams of "
-        "which only one is made (branches), classic group chats, whose agents keep a history for each chat, tests, and "
-        "notebooks, where a cell often builds the team anew."
+        "One AgentChat participant object given to two teams that one function makes and runs. Not reported: "
+        "teams of which only one is made (branches), classic group chats, whose agents keep a history for "
+        "each chat, tests, and notebooks, where a cell often builds the team anew."
     )
     bad = (
         Example(
@@ -67,8 +67,10 @@ async def main(choose: bool):
         # By the variable too: two objects that one factory made are one value to the evaluation.
         teams: dict[tuple[Instance, Expression], list[tuple[Site, Ref]]] = {}
         run = {call.receiver.value for call in project.agent_calls if call.receiver is not None}
-        for site in project.sites:
-            if site.situation.kind not in {"cell", "test"} and _makes_team(project, site, run):
+        for site, team, entry in project.creations:
+            if site.situation.kind in {"cell", "test"}:
+                continue
+            if team.value in run and entry.role == "team" and entry.family == "agentchat":
                 for variable, ref in _participants(project, site):
                     if isinstance(ref.value, Instance) and ref.value.call >= 0:
                         teams.setdefault((ref.value, variable), []).append((site, ref))
@@ -91,17 +93,6 @@ async def main(choose: bool):
                 trace=(Step(project.site_place(first), "the first team"),),
             )
             return
-
-
-def _makes_team(project: Project, site: Site, run: set[Value]) -> bool:
-    """Whether the call makes a team that is run."""
-    return any(
-        ref.value in run
-        and (entry := class_entry(ref, project.evaluator)) is not None
-        and entry.role == "team"
-        and entry.family == "agentchat"
-        for ref in project.evaluator.call(site.number, site.frame)
-    )
 
 
 def _participants(project: Project, site: Site) -> Iterator[tuple[Expression, Ref]]:

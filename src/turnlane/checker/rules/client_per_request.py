@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from turnlane.checker.finding import Finding
+from turnlane.checker.libraries.frameworks import ClassEntry
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, Name, Scope, Subscript
-from turnlane.checker.python.project import Project, class_entry, class_name
+from turnlane.checker.python.project import Project, class_name
 from turnlane.checker.python.values import External, Instance, Ref
 from turnlane.checker.rule import Example, Rule
 
@@ -85,15 +86,16 @@ async def kept(model: str, text: str):
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        closed = _closed(project)
-        for site in project.sites:
+        closed: set[Instance] | None = None
+        for site, made, entry in project.creations:
             # A page or a session makes its client once for a user who stays.
             if not site.situation.serves or site.situation.kind in {"page", "session"}:
                 continue
-            made = next(
-                (ref for ref in project.evaluator.call(site.number, site.frame) if _is_client(project, ref)), None
-            )
-            if made is None or made.value in closed or not _made_here(made, site) or _kept(project, site):
+            if not _is_client(made, entry) or not _made_here(made, site):
+                continue
+            if closed is None:
+                closed = _closed(project)
+            if made.value in closed or _kept(project, site):
                 continue
             yield Finding(
                 self.code,
@@ -105,11 +107,9 @@ async def kept(model: str, text: str):
             )
 
 
-def _is_client(project: Project, ref: Ref) -> bool:
+def _is_client(ref: Ref, entry: ClassEntry) -> bool:
     """Whether it is a framework's client; what the project's own client holds is not known."""
-    entry = class_entry(ref, project.evaluator)
-    is_framework = isinstance(ref.value, Instance) and isinstance(ref.value.cls, External)
-    return is_framework and entry is not None and entry.role in ROLES
+    return entry.role in ROLES and isinstance(ref.value, Instance) and isinstance(ref.value.cls, External)
 
 
 def _made_here(ref: Ref, site: Site) -> bool:

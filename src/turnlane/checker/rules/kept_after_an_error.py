@@ -20,8 +20,9 @@ class KeptAfterAnError(Rule):
     code = "TL207"
     language = "python"
     detects = (
-        "An AgentChat agent or team made before a loop and run inside it, under a `try` whose `except Exception` lets "
-        "the loop go on with the same object. Making a new object in the handler, or leaving the loop, is right."
+        "An AgentChat agent or team made before a loop and run inside it, under a `try` whose `except "
+        "Exception` lets the loop go on with the same object. Making a new object in the handler, or leaving "
+        "the loop, is right."
     )
     bad = (
         Example(

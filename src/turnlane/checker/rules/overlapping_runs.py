@@ -21,8 +21,9 @@ class OverlappingRuns(Rule):
     code = "TL204"
     language = "python"
     detects = (
-        "`asyncio.gather` (or `wait`, `as_completed`) over several runs of one agent or team object: written out, or in "
-        "a comprehension whose runs all use an object made outside it. Runs of different objects are right."
+        "`asyncio.gather` (or `wait`, `as_completed`) over several runs of one agent or team object: written "
+        "out, or in a comprehension whose runs all use an object made outside it. Runs of different objects "
+        "are right."
     )
     bad = (
         Example(
@@ -96,8 +97,8 @@ async def answer_all(questions):
         return Finding(
             self.code,
             project.site_place(site),
-            f"several runs of one {run.cls.name.rpartition('.')[2]} at once: `{run.name}` is started again before the "
-            "first has ended, and both write into one conversation",
+            f"several runs of one {run.cls.name.rpartition('.')[2]} at once: `{run.name}` is started again before "
+            "the first has ended, and both write into one conversation",
             "error",
         )
 
@@ -117,9 +118,9 @@ def _runs_in(
                 yield from _runs_in(project, site, value, several or each)
         case Name(id=name):
             for assignment in scope.assignments:
-                if isinstance(assignment.target, Name) and assignment.target.id == name:
-                    if not isinstance(assignment.value, Name):
-                        yield from _runs_in(project, site, assignment.value, several)
+                target = assignment.target
+                if isinstance(target, Name) and target.id == name and not isinstance(assignment.value, Name):
+                    yield from _runs_in(project, site, assignment.value, several)
         case _:
             return
 

@@ -26,10 +26,10 @@ class SharedAgent(Rule):
     language = "python"
     detects = (
         "An agent, team, group chat or manager that lives longer than a request (a module variable, a class "
-        "attribute, a cache, `app.state`, the closure of an app factory, a default argument) and is run, or put "
-        "into a team, by code that a request handler reaches, in this file or another; a runtime that all requests "
-        "share and address with one key, or stop. Objects kept per session or found by a key (`agents[session_id]`) "
-        "are right."
+        "attribute, a cache, `app.state`, the closure of an app factory, a default argument) and is run, or "
+        "put into a team, by code that a request handler reaches, in this file or another; a runtime that all "
+        "requests share and address with one key, or stop. Objects kept per session or found by a key "
+        "(`agents[session_id]`) are right."
     )
     bad = (
         Example(
@@ -135,7 +135,9 @@ async def chat(text: str) -> str:
                     yield from self._runtime(project, call)
                 elif call.runs:
                     yield from self._run(project, call)
-            yield from self._made_of_shared(project, site)
+        for site, made, entry in project.creations:
+            if site.situation.serves and entry.role in TEAM_ROLES and isinstance(made.value, Instance):
+                yield from self._made_of_shared(project, site)
 
     def _runtime(self, project: Project, call: AgentCall) -> Iterator[Finding]:
         """A runtime keys its agents, so it may be shared: unless all requests use one key, or one stops it."""
@@ -164,9 +166,6 @@ async def chat(text: str) -> str:
 
     def _made_of_shared(self, project: Project, site: Site) -> Iterator[Finding]:
         """A team of this request whose members are everybody's."""
-        made = [ref for ref in project.evaluator.call(site.number, site.frame) if isinstance(ref.value, Instance)]
-        if not any((entry := class_entry(ref, project.evaluator)) and entry.role in TEAM_ROLES for ref in made):
-            return
         for argument in (*site.call.arguments, *(value for _, value in site.call.keywords)):
             for ref in project.evaluator.evaluate(argument, site.frame):
                 members = ref.value.items if isinstance(ref.value, Container) else (ref,)

@@ -8,10 +8,13 @@ from typing import Final
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Expression
-from turnlane.checker.python.project import Project, agent_calls_of, class_entry, class_name
-from turnlane.checker.python.values import Container, Instance, Ref
+from turnlane.checker.python.project import Project, class_entry, class_name
+from turnlane.checker.python.values import Container, Ref
 from turnlane.checker.rule import Example, Rule
 from turnlane.checker.rules.shared_agent import kept
+
+TAKES_PARTS: Final = frozenset({"agent", "user_proxy", "team", "group_chat", "manager"})
+"""Roles of objects that are made of contexts, conditions and memories."""
 
 CONSEQUENCE: Final = {
     "context": "every agent made with it reads all users' messages",
@@ -26,9 +29,9 @@ class SharedContext(Rule):
     code = "TL203"
     language = "python"
     detects = (
-        "A model context, a termination condition, a session or a list memory that lives longer than a request and is "
-        "handed to an agent, team or run that a request handler makes. A vector store or another shared source of "
-        "knowledge is right."
+        "A model context, a termination condition, a session or a list memory that lives longer than a "
+        "request and is handed to an agent, team or run that a request handler makes. A vector store or "
+        "another shared source of knowledge is right."
     )
     bad = (
         Example(
@@ -109,8 +112,10 @@ if __name__ == "__main__":
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        for site in project.sites:
-            if not site.situation.serves or not _makes_or_runs(project, site):
+        makers = (site for site, _, entry in project.creations if entry.role in TAKES_PARTS)
+        runners = (call.site for call in project.agent_calls)
+        for site in (*makers, *runners):
+            if not site.situation.serves:
                 continue
             for expression in (*site.call.arguments, *(value for _, value in site.call.keywords)):
                 ref = _shared_part(project, site, expression)
@@ -131,19 +136,6 @@ if __name__ == "__main__":
             "error",
             trace=project.trace(site),
         )
-
-
-def _makes_or_runs(project: Project, site: Site) -> bool:
-    """Whether the call makes an agent or a team, or starts a run."""
-    if any(call.runs for call in agent_calls_of(site)):
-        return True
-    made = project.evaluator.call(site.number, site.frame)
-    return any(
-        isinstance(ref.value, Instance)
-        and (entry := class_entry(ref, project.evaluator)) is not None
-        and entry.role in {"agent", "user_proxy", "team", "group_chat", "manager"}
-        for ref in made
-    )
 
 
 def _shared_part(project: Project, site: Site, expression: Expression) -> Ref | None:

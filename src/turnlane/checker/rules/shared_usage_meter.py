@@ -18,8 +18,9 @@ class SharedUsageMeter(Rule):
     code = "TL208"
     language = "python"
     detects = (
-        "A request handler, or a function it calls, that reads the usage totals of a model client or agent which all "
-        "requests share. The usage of one result (`result.usage`, `messages[-1].models_usage`) is right."
+        "A request handler, or a function it calls, that reads the usage totals of a model client or agent "
+        "which all requests share. The usage of one result (`result.usage`, `messages[-1].models_usage`) is "
+        "right."
     )
     bad = (
         Example(

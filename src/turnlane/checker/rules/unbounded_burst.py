@@ -105,7 +105,7 @@ async def in_batches(questions, agents):
                     yield Finding(
                         self.code,
                         project.site_place(burst),
-                        f"one `{call.name}` for each item at once, without a limit: the provider refuses most of them",
+                        f"one `{call.name}` for each item at once, without a limit: the provider refuses most",
                         "warning",
                     )
                     break

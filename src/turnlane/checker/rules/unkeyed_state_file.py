@@ -22,8 +22,8 @@ class UnkeyedStateFile(Rule):
     code = "TL206"
     language = "python"
     detects = (
-        "A request handler, or a function it calls, that saves an agent's or team's state into a file whose name does "
-        "not depend on the request."
+        "A request handler, or a function it calls, that saves an agent's or team's state into a file whose "
+        "name does not depend on the request."
     )
     bad = (
         Example(

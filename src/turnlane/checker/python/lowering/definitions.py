@@ -67,7 +67,7 @@ def _open(s: ScopeBuilder, kind: Literal["class", "function"], node: Any) -> Sco
 def _parameters(s: ScopeBuilder, node: ast.arguments) -> tuple[Parameter, ...]:
     positional = node.posonlyargs + node.args if node.posonlyargs else node.args
     defaults: list[ast.expr | None] = [*node.defaults]
-    values = _defaults(s, [None] * (len(positional) - len(defaults)) + defaults)
+    values = _defaults(s, [*[None] * (len(positional) - len(defaults)), *defaults])
     made = [_parameter(s, arg, "positional", value) for arg, value in zip(positional, values, strict=True)]
     keyword_values = _defaults(s, node.kw_defaults) if node.kwonlyargs else ()
     if node.vararg is not None:
