@@ -66,7 +66,7 @@ def other(values: Iterable[Expression]) -> Expression:
             parts.extend(value.parts)  # type: ignore[union-attr]
         elif kind is not Constant or value == NONE:
             parts.append(value)
-    return new(Other, (tuple(parts),)) if parts else OTHER  # type: ignore[no-any-return]
+    return new(Other, (tuple(parts),)) if parts else OTHER
 
 
 def unknown(s: ScopeBuilder, node: ast.AST, use: Use, user: int) -> Expression:
