@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 Piece = tuple[str, ...]
@@ -19,12 +19,13 @@ POSSIBLE: Final = hasattr(os, "fork")
 
 
 def run(
-    pieces: Sequence[Piece], work: Callable[[Piece], bytes], jobs: int
+    pieces: Iterable[Piece], work: Callable[[Piece], bytes], jobs: int
 ) -> Iterator[tuple[Piece, bytes | None]]:
     """Do every piece of work, `jobs` at a time. Yields what each gave; None: this one thing kills its process.
 
     Args:
-        pieces: in the order in which they are begun; the largest first keeps all processes busy to the end.
+        pieces: in the order in which they are begun; the largest first keeps all processes busy to the end. The
+            next one is asked for while the others run: working it out costs no time.
         work: done in a copy of this process; what it gives comes back through a pipe.
         jobs: processes at a time.
     """
@@ -32,14 +33,20 @@ def run(
 
     sys.stdout.flush()
     sys.stderr.flush()
-    waiting = list(reversed(pieces))
+    coming = iter(pieces)
+    halves: list[Piece] = []
     running: dict[int, _Process] = {}
     with selectors.DefaultSelector() as ready:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                process = _Process(waiting.pop(), work)
+        while True:
+            while len(running) < jobs:
+                piece = halves.pop() if halves else next(coming, None)
+                if piece is None:
+                    break
+                process = _Process(piece, work)
                 running[process.out] = process
                 ready.register(process.out, selectors.EVENT_READ)
+            if not running:
+                return
             for key, _ in ready.select():
                 process = running[key.fd]
                 if process.reads_on():
@@ -49,7 +56,7 @@ def run(
                 answer = process.answer()
                 if answer is None and len(process.piece) > 1:
                     middle = len(process.piece) // 2
-                    waiting += [process.piece[middle:], process.piece[:middle]]
+                    halves += [process.piece[middle:], process.piece[:middle]]
                 else:
                     yield process.piece, answer
 

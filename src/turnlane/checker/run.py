@@ -18,7 +18,7 @@ from turnlane.checker.languages import language
 from turnlane.checker.rule import Rule
 from turnlane.checker.rules import all_rules
 from turnlane.checker.settings import Settings
-from turnlane.checker.shares import Look, Sized
+from turnlane.checker.shares import Look, Resolve, Sized
 from turnlane.checker.texts import Texts
 from turnlane.checker.warm import young
 
@@ -100,13 +100,11 @@ class _Check:
 
     def run(self, jobs: int) -> _Said:
         """Check everything."""
-        work = self._shares()
-        tasks = sum(len(share) for share in work)
-        if jobs > 1 and tasks >= ENOUGH_FILES and processes.POSSIBLE:
-            parts = self._in_processes(work, jobs)
+        if jobs > 1 and len(self._discovery.files) >= ENOUGH_FILES and processes.POSSIBLE:
+            parts = self._in_processes(jobs)
         else:
-            parts = (self._here(share) for share in work)
-        whole = _Said([], [], [], {task.path for task, row in self._kept.items() if row.marked})
+            parts = (self._here(share) for share in self._shares())
+        whole = _Said([], [], [], set())
         for part in parts:
             whole.findings.extend(part.findings)
             whole.notes.extend(part.notes)
@@ -114,23 +112,29 @@ class _Check:
             for key, row in part.rows:
                 self._store.put(key, row)
         self._store.save()
+        whole.marked.update(task.path for task, row in self._kept.items() if row.marked)
         return whole._replace(notes=sorted(set(whole.notes)))
 
     # --- sharing out ---
 
-    def _shares(self) -> list[Sequence[Task]]:
-        """What is checked together, the largest first."""
-        by_language: dict[str, list[Sized]] = {}
+    def _shares(self) -> Iterator[Sequence[Task]]:
+        """What is checked together: of each language the largest first.
+
+        Languages whose files have no links come first. They can begin at once, and where there are several
+        processes, links are followed meanwhile.
+        """
+        paths: dict[str, list[str]] = {}
         for path, names in self._discovery.files.items():
             for name in names:
-                by_language.setdefault(name, []).append(self._sized(Task(name, path)))
-        found: list[tuple[int, list[Task]]] = []
-        for name, files in by_language.items():
+                paths.setdefault(name, []).append(path)
+        found = [(name, language(name).resolver(of_language)) for name, of_language in paths.items()]
+        for name, resolve in sorted(found, key=_has_links):
+            all_rules([name])  # imported once, before the processes part
+            files = [self._sized(Task(name, path)) for path in paths[name]]
             sizes = {file.path: file.size for file in files}
-            resolve = language(name).resolver(list(sizes)) if len(files) > 1 else None
-            for paths in shares.divide(files, resolve):
-                found.append((sum(sizes[path] for path in paths), [Task(name, path) for path in paths]))
-        return [tasks for _, tasks in sorted(found, key=_size, reverse=True)]
+            parts = shares.divide(files, resolve if len(files) > 1 else None)
+            for part in sorted(parts, key=lambda part: sum(sizes[path] for path in part), reverse=True):
+                yield [Task(name, path) for path in part]
 
     def _sized(self, task: Task) -> Sized:
         """How large a file is, and what a look at it tells: kept from an earlier run, or looked at now."""
@@ -195,17 +199,19 @@ class _Check:
             cache.dumps(read.facts),
         )
 
-    def _in_processes(self, work: Sequence[Sequence[Task]], jobs: int) -> Iterator[_Said]:
-        names = {tasks[0].language for tasks in work}
-        all_rules(sorted(names))  # imported once, before the processes part
-        by_key = {task.key: task for tasks in work for task in tasks}
+    def _in_processes(self, jobs: int) -> Iterator[_Said]:
+        by_key: dict[str, Task] = {}
+
+        def pieces() -> Iterator[processes.Piece]:
+            for share in self._shares():
+                by_key.update((task.key, task) for task in share)
+                yield tuple(task.key for task in share)
 
         def there(keys: processes.Piece) -> bytes:
             said = self._here([by_key[key] for key in keys])
             return cache.dumps(said._replace(marked=tuple(said.marked)))  # type: ignore[arg-type]
 
-        pieces = [tuple(task.key for task in tasks) for tasks in work]
-        for keys, answer in processes.run(pieces, there, jobs):
+        for keys, answer in processes.run(pieces(), there, jobs):
             if answer is None:
                 note = Note(by_key[keys[0]].path, 0, "not checked: its parser crashed; please report it")
                 yield _Said([], [note], [], set())
@@ -213,8 +219,8 @@ class _Check:
                 yield cache.loads(answer)
 
 
-def _size(share: tuple[int, list[Task]]) -> int:
-    return share[0]
+def _has_links(of_language: tuple[str, Resolve | None]) -> bool:
+    return of_language[1] is not None
 
 
 class _Guarded(Rule):
