@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnlane.checker.libraries import frameworks
 from turnlane.checker.libraries.effects import made_by
-from turnlane.checker.python.facts import Call, Constant, Expression, Scope, Starred
+from turnlane.checker.python.facts import Call, Constant, Expression, Name, Scope, Starred
 from turnlane.checker.python.values import (
     ClassObject,
     Container,
@@ -43,18 +43,37 @@ def bind(evaluator: Evaluator, scope: Scope, bound: bool, call: Call, frame: Fra
     for parameter, argument in zip(positional, call.arguments, strict=False):
         if isinstance(argument, Starred):
             break
-        _give(evaluator, given, parameter.name, argument, frame)
+        _give(evaluator, given, parameter.name, argument, frame, scope)
     names = {p.name for p in scope.parameters if p.kind in {"positional", "keyword"}}
     for name, argument in call.keywords:
         if name in names:
-            _give(evaluator, given, name, argument, frame)
+            _give(evaluator, given, name, argument, frame, scope)
     return given
 
 
-def _give(evaluator: Evaluator, given: dict[str, Refs], name: str, argument: Expression, frame: Frame) -> None:
+def _give(
+    evaluator: Evaluator,
+    given: dict[str, Refs],
+    name: str,
+    argument: Expression,
+    frame: Frame,
+    scope: Scope,
+) -> None:
+    if isinstance(argument, Constant) and not _is_tested(name, scope):
+        return
     refs = tuple(ref for ref in evaluator.evaluate(argument, frame) if matters(ref))[:MOST_ARGUMENT_VALUES]
     if refs:
         given[name] = refs
+
+
+def _is_tested(name: str, scope: Scope) -> bool:
+    """Whether a constant for this parameter decides a branch."""
+    return any(
+        isinstance(test, Name) and test.id == name
+        for block in scope.blocks
+        if block.kind == "if"
+        for test in block.subject
+    )
 
 
 def matters(ref: Ref) -> bool:

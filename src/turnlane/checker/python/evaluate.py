@@ -60,7 +60,7 @@ MOST_VALUES: Final = 12
 """Values of one expression that are followed; more are dropped."""
 DEEPEST: Final = 14
 """Calls inside calls that are followed with their arguments."""
-MOST_FRAMES: Final = 60
+MOST_FRAMES: Final = 12
 """Ways to call one function that are told apart."""
 DEEPEST_EVALUATION: Final = 90
 MOST_STEPS: Final = 20_000
@@ -115,7 +115,9 @@ class Evaluator:
         view = self.program[function.path]
         place = (function.path, function.scope)
         if frame.depth >= DEEPEST or self._frames_of.get(place, 0) > MOST_FRAMES:
-            return self.free_frame(function.path, function.scope, function.receiver, function.closure)
+            receiver = function.receiver
+            known = receiver if receiver is not None and receiver.shared else None
+            return self.free_frame(function.path, function.scope, known, function.closure)
         arguments = bind(self, view.scopes[function.scope], function.receiver is not None, call, frame)
         return self._frame(
             view,

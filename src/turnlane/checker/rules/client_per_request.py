@@ -14,6 +14,7 @@ from turnlane.checker.python.values import External, Instance, Ref
 from turnlane.checker.rule import Example, Rule
 
 ROLES: Final = frozenset({"client", "openai_client", "http_client"})
+SESSION_BEGINS: Final = frozenset({"on_chat_start", "on_chat_resume", "set_starters"})
 CLOSES: Final = frozenset(
     {"close", "aclose", "enter_async_context", "enter_context", "push_async_exit", "callback"}
 )
@@ -89,9 +90,9 @@ async def kept(model: str, text: str):
         closed: set[Instance] | None = None
         for site, made, entry in project.creations:
             # A page or a session makes its client once for a user who stays.
-            if not site.situation.serves or site.situation.kind in {"page", "session"}:
+            if not site.situation.serves or _for_a_session(site):
                 continue
-            if not _is_client(made, entry) or not _made_here(made, site):
+            if not _is_client(made, entry) or not _made_here(made, site) or _is_described_only(site):
                 continue
             if closed is None:
                 closed = _closed(project)
@@ -107,9 +108,21 @@ async def kept(model: str, text: str):
             )
 
 
+def _for_a_session(site: Site) -> bool:
+    """Whether it runs once for a user's session, not for each message."""
+    registration = site.route.entry.registration
+    begins = registration is not None and registration.symbol.rpartition(".")[2] in SESSION_BEGINS
+    return begins or site.situation.kind in {"page", "session"}
+
+
 def _is_client(ref: Ref, entry: ClassEntry) -> bool:
     """Whether it is a framework's client; what the project's own client holds is not known."""
     return entry.role in ROLES and isinstance(ref.value, Instance) and isinstance(ref.value.cls, External)
+
+
+def _is_described_only(site: Site) -> bool:
+    """Whether the function makes objects to write them down, as a gallery of components does."""
+    return any(getattr(call.callee, "name", "") == "dump_component" for call in site.scope.calls)
 
 
 def _made_here(ref: Ref, site: Site) -> bool:
