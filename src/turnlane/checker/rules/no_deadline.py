@@ -182,12 +182,13 @@ def _named(callee: Expression) -> bool:
 
 
 def _has_timeout(project: Project) -> bool:
-    """Whether the program gives a time-out to a client, by a keyword or a configuration, or a team an end by time."""
+    """Whether the program gives a time-out to a client, by keyword or configuration, or a team an end."""
     for view in project.program.modules.values():
         for scope in view.scopes:
             if any(_limits(call) for call in scope.calls):
                 return True
-            if any(_has_key(one.value) for one in (*scope.assignments, *scope.results)):
+            given = [one.value for one in scope.assignments] + [one.value for one in scope.results]
+            if any(_has_key(value) for value in given):
                 return True
     return False
 
