@@ -20,6 +20,7 @@ from turnlane.checker.python.values import (
     Ref,
     Stream,
     Task,
+    Value,
 )
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ def _unknown(evaluator: Evaluator, name: str, number: int, frame: Frame) -> Iter
         if method is not None:
             returns = method.returns or (entry.name if last in _ALTERNATIVE_CONSTRUCTORS else "")
             yield from _of_kind(evaluator, evaluator.external(name), method.kind, returns, number, frame)
+        elif last.startswith("from_"):
+            yield Ref(evaluator.instance(evaluator.external(entry.name), frame, number))
     elif last[:1].isupper() or name in _LOWER_CASE_CLASSES:
         yield Ref(evaluator.instance(evaluator.external(name), frame, number))
 
@@ -299,6 +302,12 @@ _FUNCTIONS: Final[dict[str, Callable[[Evaluator, Call, int, Frame], Iterator[Ref
     "streamlit.session_state.get": _session_get,
 }
 """Functions whose result is known from their arguments."""
+
+
+def is_dependency(value: Value) -> bool:
+    """Whether calling the value makes a default that a host works out anew for each request."""
+    return isinstance(value, External) and _FUNCTIONS.get(value.name) is _dependency
+
 
 # --- Methods of objects whose class is outside the project -----------------------------------------------------
 

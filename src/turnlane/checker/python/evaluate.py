@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from turnlane.checker.libraries import frameworks
-from turnlane.checker.python.calls import bind, external_result, method_result
+from turnlane.checker.python.calls import bind, external_result, is_dependency, method_result
 from turnlane.checker.python.facts import (
     Assignment,
     Attribute,
@@ -62,7 +62,8 @@ DEEPEST: Final = 14
 """Calls inside calls that are followed with their arguments."""
 MOST_FRAMES: Final = 12
 """Ways to call one function that are told apart."""
-DEEPEST_EVALUATION: Final = 90
+DEEPEST_EVALUATION: Final = 70
+"""Questions inside questions: up to a dozen of Python's calls each, of the thousand that Python allows."""
 MOST_STEPS: Final = 20_000
 """Expressions evaluated for one question; a bound against programs that define everything by everything."""
 
@@ -82,6 +83,7 @@ class Evaluator:
         self._stores: dict[tuple[object, ...], tuple[tuple[Ref, bool], ...] | None] = {}
         self._steps = 0
         self._mro: dict[ClassObject, tuple[ClassObject | External, ...]] = {}
+        self._direct_bases: dict[ClassObject, tuple[ClassObject | External, ...]] = {}
         self._depth = 0
 
     # --- Frames ------------------------------------------------------------------------------------------
@@ -484,7 +486,7 @@ class Evaluator:
         if key in self._module_names:
             return self._module_names[key] or ()
         self._module_names[key] = None
-        found = _merged(self._module_name(path, name))
+        found = self._merged(lambda: self._module_name(path, name))
         self._module_names[key] = found
         return found
 
@@ -556,7 +558,8 @@ class Evaluator:
         elif isinstance(module, ModuleObject):
             yield from self.module_attribute(module, item.name, importer)
         else:
-            yield Ref(self.external(f"{module.name}.{item.name}"))
+            # A module in a folder without `__init__.py`, or a name outside the project.
+            yield Ref(self.module_object(f"{module.name}.{item.name}", importer))
 
     def module_attribute(self, module: ModuleObject, name: str, importer: str) -> Iterator[Ref]:
         """`module.name`: a variable of it, else a module in its package."""
@@ -595,17 +598,23 @@ class Evaluator:
             yield from self.annotated(parameter.annotation, around)
 
     def _default(self, ref: Ref, parameter: Parameter, frame: Frame) -> Ref:
-        """A default value is made once, when the function is defined; a dependency's result is not a default."""
-        if isinstance(ref.value, Instance | Container) and ref.lifetime == "fresh":
-            if (
-                isinstance(ref.value, Instance)
-                and ref.value.frame is not None
-                and ref.value.frame is not self.around(frame)
-            ):
-                return ref
-            holder = Holder("default", parameter.name, frame.path, frame.scope.line, frame.place, parameter.name)
-            return Ref(ref.value, "default", holder)
-        return ref
+        """A default value is made once, when the function is defined; a dependency for each request."""
+        if (
+            not isinstance(ref.value, Instance | Container)
+            or ref.lifetime != "fresh"
+            or self._is_dependency(parameter, frame)
+        ):
+            return ref
+        holder = Holder("default", parameter.name, frame.path, frame.scope.line, frame.place, parameter.name)
+        return Ref(ref.value, "default", holder)
+
+    def _is_dependency(self, parameter: Parameter, frame: Frame) -> bool:
+        """Whether a host calls what the default names, for each request: `Depends(f)`."""
+        if not isinstance(parameter.default, CallRef):
+            return False
+        around = self.around(frame)
+        callee = around.scope.calls[parameter.default.number].callee
+        return any(is_dependency(ref.value) for ref in self.evaluate(callee, around))
 
     def around(self, frame: Frame) -> Frame:
         """The frame in which a function is defined: where its defaults, decorators and annotations stand."""
@@ -672,7 +681,10 @@ class Evaluator:
                 yield from found
                 return
         if _last_name(base) == "session_state":
-            yield from self._session_state(name)
+            found = list(self._session_state(name))
+            if found:
+                yield from found
+                return
         just_set = self._just_set(base, name, frame)
         if just_set is not None:
             yield from self.assigned(just_set, frame, ("attribute", name))
@@ -760,19 +772,32 @@ class Evaluator:
     def mro(self, cls: ClassObject) -> tuple[ClassObject | External, ...]:
         """The class and its bases, in an order near to Python's."""
         if cls not in self._mro:
-            self._mro[cls] = (cls,)  # a class that is its own base, in broken code
-            scope = self.program[cls.path].scopes[cls.scope]
-            frame = self.around(self.free_frame(cls.path, cls.scope, closure=cls.closure))
-            order: list[ClassObject | External] = [cls]
-            for base in scope.bases:
-                for ref in self.evaluate_type(base, frame):
-                    if isinstance(ref.value, ClassObject):
-                        order += [one for one in self.mro(ref.value) if one not in order]
-                    elif isinstance(ref.value, External) and ref.value not in order:
-                        order.append(ref.value)
+            self._mro[cls] = (cls,)  # for a base that is found through the class itself, in broken code
+            order: dict[ClassObject | External, None] = {}
+            waiting: list[ClassObject | External] = [cls]
+            while waiting:
+                one = waiting.pop()
+                if one not in order:
+                    order[one] = None
+                    waiting += reversed(self._bases(one))
             # What is outside the project comes last: a method that the project defines wins.
             self._mro[cls] = tuple(sorted(order, key=lambda one: isinstance(one, External)))
         return self._mro[cls]
+
+    def _bases(self, cls: ClassObject | External) -> tuple[ClassObject | External, ...]:
+        """The direct bases of a class of the project."""
+        if isinstance(cls, External):
+            return ()
+        if cls not in self._direct_bases:
+            scope = self.program[cls.path].scopes[cls.scope]
+            frame = self.around(self.free_frame(cls.path, cls.scope, closure=cls.closure))
+            self._direct_bases[cls] = tuple(
+                ref.value
+                for base in scope.bases
+                for ref in self.evaluate_type(base, frame)
+                if isinstance(ref.value, ClassObject | External)
+            )
+        return self._direct_bases[cls]
 
     def parent_object(self, frame: Frame) -> Iterator[Ref]:
         """What `super()` is in a method: the object, seen as an object of the next class."""
@@ -791,7 +816,7 @@ class Evaluator:
         if key in self._members:
             return self._members[key] or ()
         self._members[key] = None
-        found = _merged(self._member(ref, name))
+        found = self._merged(lambda: self._member(ref, name))
         self._members[key] = found
         return found
 
