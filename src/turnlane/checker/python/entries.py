@@ -19,7 +19,6 @@ from turnlane.checker.python.facts import (
     Expression,
     Import,
     Items,
-    Name,
     Scope,
 )
 from turnlane.checker.python.frames import Frame
@@ -281,7 +280,7 @@ def _fits(path: str, view: ModuleView, scope: Scope, row: Registration) -> bool:
 def _top_level(path: str, view: ModuleView, evaluator: Evaluator) -> Iterator[Entry]:
     frame = evaluator.module_frame(path)
     if path in evaluator.per_run_modules:
-        yield Entry(frame, Situation("Streamlit", "page", False, "many"), "", None)
+        yield Entry(frame, _page(view), "", None)
         return
     if view.module.kind == "notebook":
         yield Entry(frame, Situation("notebook", "cell", True, "one"), "", None)
@@ -293,6 +292,7 @@ def _top_level(path: str, view: ModuleView, evaluator: Evaluator) -> Iterator[En
     yield Entry(frame, Situation("", "import", False, "one"), "", everything - guarded)
 
 
-def is_name(expression: Expression, name: str) -> bool:
-    """Whether an expression is that plain name."""
-    return isinstance(expression, Name) and expression.id == name
+def _page(view: ModuleView) -> Situation:
+    """Where a script runs that its host runs anew for each user."""
+    row = next(row for row in hosts.module_rows() if _imports(view, (row.symbol,)))
+    return Situation(row.context.host, "page", row.context.sync == "loop", row.context.users)

@@ -24,14 +24,15 @@ from turnlane.checker.python.project import Project
 from turnlane.checker.python.values import FunctionObject
 
 
-def nested_runs(project: Project) -> Iterator[tuple[Site, Place]]:
+def nested_runs(project: Project, *, patched: bool = False) -> Iterator[tuple[Site, Place]]:
     """Calls that drive a loop although one runs on their thread, and the line that has to change.
 
-    A call comes once for each line in which async code leaves for it; not at all where `nest_asyncio` allows it.
+    A call comes once for each line in which async code leaves for it. With `patched`, those and only those come
+    that `nest_asyncio` allows.
     """
-    patched = patched_files(project)
+    allowed = patched_files(project)
     for site in project.calls_of({*RUNNERS, FOREVER}):
-        if site.path in patched or site.situation.loop is False:
+        if (site.path in allowed) is not patched or site.situation.loop is False:
             continue
         if runs_where_a_loop_runs(site) or _drives_the_running(project, site):
             yield site, project.site_place(site)

@@ -54,6 +54,24 @@ start()
 """,
             title="in a helper that a cell calls",
         ),
+        Example(
+            """\
+# file: demo.ipynb
+# %%
+import asyncio
+
+import nest_asyncio
+
+nest_asyncio.apply()
+
+
+async def main():
+    return 1
+# %%
+asyncio.run(main())  # here
+""",
+            title="patched",
+        ),
     )
     good = (
         Example(
@@ -88,9 +106,9 @@ nest_asyncio.apply()
 async def main():
     return 1
 # %%
-asyncio.run(main())
+await main()
 """,
-            title="patched",
+            title="patched and awaited",
         ),
     )
 
@@ -107,3 +125,14 @@ asyncio.run(main())
                 trace=project.trace(site),
                 fix=fix_of(project, site) if site.path == place.path else None,
             )
+        for site, place in nested_runs(project, patched=True):
+            if place.path.endswith(".ipynb") and site.situation.kind == "cell":
+                yield Finding(
+                    self.code,
+                    place,
+                    f"`{project.callee_text(site)}` works here only because of `nest_asyncio`: without it the "
+                    "notebook's kernel, which already runs a loop, refuses",
+                    "information",
+                    trace=project.trace(site),
+                    fix=fix_of(project, site) if site.path == place.path else None,
+                )

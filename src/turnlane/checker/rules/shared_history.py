@@ -191,10 +191,11 @@ if __name__ == "__main__":
     def check(self, project: Project) -> Iterator[Finding]:
         if not project.uses_agents:
             return
+        own = project.evaluator.per_run_modules  # their variables are made anew for each user
         written: set[tuple[str, str]] = set()
         emptied: list[tuple[Route, Write]] = []
         for route in project.serving_routes:
-            for write in _writes(project, route.frame):
+            for write in _writes(project, route.frame) if route.frame.path not in own else ():
                 if write.value is None or _is_empty(write.value):
                     emptied.append((route, write))
                 elif _of_a_request(project, route.frame, write):
