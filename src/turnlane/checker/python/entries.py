@@ -156,8 +156,13 @@ def _handed_over(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterat
         for ref in evaluator.evaluate(call.callee, frame):
             for row in hosts.by_symbol(registered_symbol(ref)):
                 if row.how == "argument":
-                    for function in _functions_in(row, call, frame, evaluator):
-                        yield _entry(function, row, evaluator)
+                    yield from handed_to(row, call, frame, evaluator)
+
+
+def handed_to(row: Registration, call: Call, frame: Frame, evaluator: Evaluator) -> Iterator[Entry]:
+    """The functions that a call hands to a host."""
+    for function in _functions_in(row, call, frame, evaluator):
+        yield _entry(function, row, evaluator)
 
 
 def _decorated_by_hand(call: Call, frame: Frame, evaluator: Evaluator) -> Iterator[Entry]:

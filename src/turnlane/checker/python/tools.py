@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
-from turnlane.checker.python.entries import Entry
+from turnlane.checker.libraries.hosts import by_symbol
+from turnlane.checker.python.entries import Entry, handed_to
 from turnlane.checker.python.facts import Attribute, Call, CallRef, Expression, Name
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView
@@ -31,10 +32,20 @@ _AGENTS: Final = frozenset({"caller", "executor"})
 def tools(project: Project, hosts: frozenset[str] = HOSTS) -> Iterator[Entry]:
     """The tools of the program's agents, each once."""
     seen: set[Function] = set()
-    for entry in project.exploration.entries:
+    for entry in (*project.exploration.entries, *_through_parameters(project)):
         if entry.situation.kind == "tool" and entry.situation.host in hosts and entry.frame.place not in seen:
             seen.add(entry.frame.place)
             yield entry
+
+
+def _through_parameters(project: Project) -> Iterator[Entry]:
+    """Tools that reach the call which registers them as arguments: `make_agent("support", [look_up])`."""
+    for symbol, sites in project.exploration.by_symbol.items():
+        for row in by_symbol(symbol):
+            if row.how == "argument" and row.context.kind == "tool":
+                for site in sites:
+                    if not site.frame.free:
+                        yield from handed_to(row, site.call, site.frame, project.evaluator)
 
 
 def functions_of(project: Project, ref: Ref) -> set[Function]:

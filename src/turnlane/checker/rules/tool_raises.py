@@ -125,6 +125,25 @@ assistant.register_for_llm(description="The weather")(weather)
 """,
             title="raised again, with another text",
         ),
+        Example(
+            """\
+from autogen_agentchat.agents import AssistantAgent
+
+
+def memory(action: str) -> str:
+    if action == "list":
+        return "nothing"
+    raise ValueError("action must be list")  # here
+
+
+def make_agent(name: str, tools: list) -> AssistantAgent:
+    return AssistantAgent(name, None, tools=tools)
+
+
+agent = make_agent("librarian", [memory])
+""",
+            title="through a factory",
+        ),
     )
     good = (
         Example(
