@@ -150,16 +150,14 @@ def _known(code: _Code) -> bool:
 
 
 def _selected(code: _Code, settings: Settings) -> bool:
-    """Whether every finding that the code could silence is looked for."""
+    """Whether every finding that the code could silence is looked for, apart from what nobody asked for."""
     from turnlane import hazards
     from turnlane.checker.rules import all_rules
 
     waiting = {rule.code for rule in all_rules() if not rule.by_default}
-    return all(
-        settings.reports_by(known, known not in waiting)
-        for known in hazards.codes()
-        if known.startswith(code.prefix)
-    )
+    meant = [known for known in hazards.codes() if known.startswith(code.prefix)]
+    looked_for = [known for known in meant if known not in waiting or settings.reports_by(known, by_default=False)]
+    return bool(looked_for) and all(settings.reports(known) for known in looked_for)
 
 
 def _nameless(directive: _Directive, source: Source) -> Finding:
