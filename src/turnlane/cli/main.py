@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cyclopts import App, CycloptsError
 
-HELP: Final = "Serve AutoGen agents: one owner per conversation, durable turns, the real error instead of a 500."
+HELP: Final = "Find what breaks AutoGen agents under load, and serve them so that it cannot happen."
 
 ENVIRONMENT_PREFIX: Final = "TURNLANE_"
 """As in `turnlane.runtime.settings`, whose import costs 100 ms."""

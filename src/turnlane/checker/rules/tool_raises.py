@@ -172,6 +172,7 @@ import asyncio
 from collections import defaultdict
 
 from autogen_agentchat.agents import AssistantAgent
+from turnlane import ToolError
 
 SEEN = defaultdict(int)
 
@@ -202,6 +203,12 @@ def wrapped(number: int) -> int:
     return number
 
 
+def told(number: int) -> int:
+    if number < 0:
+        raise ToolError("The number must not be negative.")
+    return number
+
+
 async def cancelled(seconds: float) -> str:
     try:
         await asyncio.sleep(seconds)
@@ -218,7 +225,7 @@ def abstract(word: str) -> int:
     raise NotImplementedError
 
 
-agent = AssistantAgent("support", None, tools=[caught, wrapped, cancelled, counted, abstract])
+agent = AssistantAgent("support", None, tools=[caught, wrapped, told, cancelled, counted, abstract])
 
 
 def no_tool(number: int) -> int:
@@ -276,6 +283,10 @@ def _is_plain(project: Project, decorator: Expression, frame: Frame) -> bool:
     return any(by_symbol(registered_symbol(ref)) for ref in project.evaluator.evaluate(callee, around))
 
 
+MEANT_FOR_THE_MODEL: Final = frozenset({"ToolError", "ToolException", "ModelRetry", "ToolRetryError"})
+"""Exceptions whose text a guard gives to the model on purpose: Turnlane's own, and others'."""
+
+
 # --- What leaves the tool ---------------------------------------------------------------------------------------
 
 
@@ -283,7 +294,11 @@ def _raises(frame: Frame) -> Iterator[tuple[Span, str]]:
     scope = frame.scope
     for one in scope.raises:
         name = raised_name(one, scope)
-        if name in PROGRAMMERS_ERRORS | CANCELS or _meets_cancel(frame, one) or _tests_injected(frame, one):
+        if (
+            name in PROGRAMMERS_ERRORS | CANCELS | MEANT_FOR_THE_MODEL
+            or _meets_cancel(frame, one)
+            or _tests_injected(frame, one)
+        ):
             continue
         if escapes(frame.view, scope, one.block, name):
             yield one.span, f"raises `{name}`" if name else "lets an exception out"
