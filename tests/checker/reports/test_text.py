@@ -15,7 +15,7 @@ app.py:5:13: TL106 [*] error: `agent.run` is not awaited: 100%, really
  5 |  return ünï(agent.run())  # 日本
    |             ^^^^^^^^^^^
   path: app.py:4:1 handler `chat` (FastAPI)
-   -> : n.ipynb:cell 2:2:6 `f` is called
+     -> n.ipynb:cell 2:2:6 `f` is called
   help: await it
 
 n.ipynb:cell 2:2:6: TL102 warning: a loop in <a cell> & more

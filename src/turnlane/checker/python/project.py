@@ -181,18 +181,21 @@ class Project:
 
     def trace(self, site: Site) -> tuple[Step, ...]:
         """The way from the entry point to the call, for the user."""
-        return self.route_trace(site.route)
+        steps = self.route_trace(site.route)
+        return (*steps, Step(self.site_place(site), f"`{self.callee_text(site)}`")) if len(steps) > 1 else steps
 
     def route_trace(self, route: Route) -> tuple[Step, ...]:
-        """The way from the entry point to a function, for the user."""
+        """The way from the entry point to a function, for the user; empty when it says nothing new."""
         steps = route.steps()
+        if len(steps) == 1 and route.situation.kind in _OBVIOUS:
+            return ()
         found = [self._start(steps[0])]
         for before, route in pairwise(steps):
             call = before.frame.scope.calls[route.call]
             found.append(
                 Step(Place(before.frame.path, *call.span), f"calls `{route.frame.scope.qualname or 'it'}`")
             )
-        return tuple(found) if len(steps) > 1 or found[0].text else ()
+        return tuple(found)
 
     def _start(self, route: Route) -> Step:
         scope = route.frame.scope
@@ -247,12 +250,25 @@ def _may_be_class(ref: Ref) -> bool:
 _AGENT_WORDS: Final = re.compile(r"(?i)agent|llm|gpt|prompt|chat_?completion|autogen")
 
 
+_OBVIOUS: Final = frozenset({"library", "cell", "import", "script"})
+"""Where a call that stands there needs no word on how it is reached."""
+
+_NOUNS: Final = {
+    "request": "handler",
+    "cell": "notebook cell",
+    "script": "program",
+    "import": "import of this file",
+    "library": "function",
+}
+"""What messages call a kind of situation, where that is not its own name."""
+
+
 def describe(route: Route) -> str:
     """What starts a route: ``handler `chat` (FastAPI)``."""
-    situation, name = route.situation, route.entry.name
-    host = f" ({situation.host})" if situation.host else ""
-    nouns = {"request": "handler", "page": "page", "cell": "notebook cell", "tool": "tool", "script": "program"}
-    noun = nouns.get(situation.kind, situation.kind)
+    situation, scope = route.situation, route.frame.scope
+    name = route.entry.name or (scope.qualname if situation.kind == "library" else "")
+    noun = _NOUNS.get(situation.kind, situation.kind)
+    host = f" ({situation.host})" if situation.host and situation.kind not in {"library", "cell"} else ""
     return f"{noun} `{name}`{host}" if name else f"{noun}{host}"
 
 

@@ -61,10 +61,10 @@ def _marked_line(finding: Finding, report: Report) -> Iterator[str]:
 
 
 def _trace(finding: Finding, report: Report) -> Iterator[str]:
-    word = "path"
+    before = "  path:"
     for step in finding.trace:
-        yield f"  {word}: {printable(f'{position(step.place, report.texts)} {step.text}')}"
-        word = " -> "
+        yield f"{before} {printable(f'{position(step.place, report.texts)} {step.text}')}"
+        before = "     ->"
 
 
 def _width(text: str) -> int:
