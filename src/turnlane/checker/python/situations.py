@@ -41,7 +41,10 @@ class Situation(NamedTuple):
 
         A tool does too, but inside a run: what it shares is that run's.
         """
-        return self.users == "many" and self.kind in _SERVING
+        return self.users == "many" and self.kind in _SERVING and self.host not in _INSIDE_A_PROGRAM
 
+
+_INSIDE_A_PROGRAM = frozenset({"AutoGen runtime", "AutoGen reply function", "Agent Framework workflow"})
+"""Hosts whose handlers run in whatever program made the runtime: whose requests they serve is not known."""
 
 _SERVING = frozenset({"request", "callback", "session", "page", "task", "thread", "process"})
