@@ -72,3 +72,33 @@ def test_a_test_of_tools_may_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     text = TOOL.format(opening="if number < 0", raised="ValueError", closing="return ''")
 
     assert lines(tmp_path, monkeypatch, text, "test_tools.py") == []
+
+
+@pytest.mark.parametrize(
+    ("registered", "says"),
+    [
+        ("from autogen_core.tools import FunctionTool\nFunctionTool(tool, description='')", "user's answer"),
+        (
+            "from autogen import ConversableAgent\nConversableAgent('a').register_for_llm(description='')(tool)",
+            "not what it may do now",
+        ),
+    ],
+)
+def test_what_the_user_is_told_depends_on_the_framework(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registered: str, says: str
+) -> None:
+    text = (
+        "def tool(n: int) -> int:\n    if n < 0:\n        raise ValueError\n    raise KeyError\n\n\n"
+        + registered
+        + "\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main.py").write_text(text)
+    python = language("python")
+    assert python is not None
+    found = python.check(
+        {"main.py": python.extract("main.py", text.encode())}, Texts(), [ToolRaises()], Settings()
+    )
+    (finding,) = [one for one in found if isinstance(one, Finding)]
+    assert says in finding.message
+    assert "(and at 1 more place below)" in finding.message

@@ -77,6 +77,29 @@ register_function(calculator, caller=assistant, executor=user, description="A ca
         ),
         Example(
             """\
+import os
+
+from autogen_core.tools import FunctionTool
+
+
+def search(query: str, language: str = "en") -> str:
+    key = os.getenv("SEARCH_KEY")
+    if not key:
+        raise ValueError("SEARCH_KEY is not set")  # here
+    if language not in {"en", "de"}:
+        raise ValueError(f"Unknown language {language}")
+    try:
+        return query
+    except Exception as error:
+        raise RuntimeError(f"Search failed: {error}") from error
+
+
+tool = FunctionTool(search, description="Search the web")
+""",
+            title="many raises of one tool",
+        ),
+        Example(
+            """\
 from autogen_agentchat.agents import AssistantAgent
 
 POLICIES = {"P-1": "Return within 30 days."}
@@ -240,23 +263,42 @@ def no_tool(number: int) -> int:
             frame = entry.frame
             if _is_test(frame.path) or _passes_on(frame.scope) or not _plainly_decorated(project, frame):
                 continue
-            for span, what in (*_raises(frame), *_lookups(frame)):
-                yield self._finding(project, entry, span, what)
-            for span, asked in _opens(project, frame):
-                what = "reads a file that may be missing or not readable"
-                yield self._finding(project, entry, span, what, information=asked)
+            for (span, what, asked), more in _first_of_each(frame):
+                yield self._finding(project, entry, span, what + more, information=asked)
 
-    def _finding(
-        self, project: Project, entry: Entry, span: Span, what: str, information: bool = False
-    ) -> Finding:
+    def _finding(self, project: Project, entry: Entry, span: Span, what: str, *, information: bool) -> Finding:
         name = entry.frame.scope.name
         return Finding(
             self.code,
             project.place(entry.frame.path, span),
-            f"tool `{name}` {what}: the model is told only the text of the exception, and by default that is the "
-            "user's answer",
+            f"tool `{name}` {what}: the model is told only the text of the exception{_and_user(entry)}",
             "information" if information else "warning",
         )
+
+
+Escape = tuple[Span, str, bool]
+"""Where an exception leaves, how for the message, and whether the tool looks first if all is well."""
+
+
+def _first_of_each(frame: Frame) -> Iterator[tuple[Escape, str]]:
+    """The first place of each kind, and how many more there are: one wrapper around the tool repairs them all."""
+    raised: list[Escape] = [(span, what, False) for span, what in _raises(frame)]
+    looked: list[Escape] = [(span, what, False) for span, what in _lookups(frame)]
+    opened: list[Escape] = [
+        (span, "reads a file that may be missing or not readable", asked) for span, asked in _opens(frame)
+    ]
+    for found in (raised, looked, opened):
+        if found:
+            more = len(found) - 1
+            yield found[0], f" (and at {more} more place{'s' * (more > 1)} below)" if more else ""
+
+
+def _and_user(entry: Entry) -> str:
+    """What the user is told; in classic AutoGen the model goes on and answers."""
+    registration = entry.registration
+    if registration is not None and registration.context.asynchronous == "own loop":
+        return ", not what it may do now"
+    return ", and by default that is the user's answer"
 
 
 def _is_test(path: str) -> bool:
@@ -319,7 +361,7 @@ def _tests_injected(frame: Frame, one: Raise) -> bool:
     return any(INJECTED in names_in(test, scope) for test in tests)
 
 
-def _opens(project: Project, frame: Frame) -> Iterator[tuple[Span, bool]]:
+def _opens(frame: Frame) -> Iterator[tuple[Span, bool]]:
     """Where a file is read whose name is an argument, and whether the tool asks first if it is there."""
     scope = frame.scope
     given = {parameter.name for parameter in scope.parameters} - {"self", "cls"}
