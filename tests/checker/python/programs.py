@@ -157,29 +157,31 @@ class Checked:
 
     # --- Ways --------------------------------------------------------------------------------------------
 
-    def sites(self) -> list[Site]:
-        """The explored calls of `look`."""
+    def sites(self, start: str = "") -> list[Site]:
+        """The explored calls of `look`; with `start`, those that the entry point of that name reaches."""
         return [
             site
             for site in self.exploration.sites
-            if isinstance(site.call.callee, Name) and site.call.callee.id == "look"
+            if isinstance(site.call.callee, Name)
+            and site.call.callee.id == "look"
+            and start in {"", site.route.entry.name}
         ]
 
-    def met(self) -> list[str]:
+    def met(self, start: str = "") -> list[str]:
         """What the expressions in `look(...)` stand for on each explored way to them."""
         return [
             self.text(ref)
-            for site in self.sites()
+            for site in self.sites(start)
             for ref in self.project.evaluator.evaluate(site.call.arguments[0], site.frame)
         ]
 
-    def situations(self) -> list[str]:
+    def situations(self, start: str = "") -> list[str]:
         """Where each `look()` runs: `FastAPI request, loop, many users`."""
-        return [situation(site.route) for site in self.sites()]
+        return [situation(site.route) for site in self.sites(start)]
 
-    def ways(self) -> list[str]:
+    def ways(self, start: str = "") -> list[str]:
         """The functions on the way to each `look()`: `chat > answer`."""
-        return [" > ".join(names(site.route)) for site in self.sites()]
+        return [" > ".join(names(site.route)) for site in self.sites(start)]
 
     def lines(self) -> list[int]:
         """The lines of the explored calls of `look`, each once."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnlane.checker.libraries import frameworks
 from turnlane.checker.libraries.effects import made_by
-from turnlane.checker.python.facts import Call, Constant, Expression, Name, Scope, Starred
+from turnlane.checker.python.facts import Call, Constant, Expression, Name, Parameter, Scope, Starred
 from turnlane.checker.python.values import (
     ClassObject,
     Container,
@@ -44,27 +44,32 @@ def bind(evaluator: Evaluator, scope: Scope, bound: bool, call: Call, frame: Fra
     for parameter, argument in zip(positional, call.arguments, strict=False):
         if isinstance(argument, Starred):
             break
-        _give(evaluator, given, parameter.name, argument, frame, scope)
-    names = {p.name for p in scope.parameters if p.kind in {"positional", "keyword"}}
+        _give(evaluator, given, parameter, argument, frame, scope)
+    named = {p.name: p for p in scope.parameters if p.kind in {"positional", "keyword"}}
     for name, argument in call.keywords:
-        if name in names:
-            _give(evaluator, given, name, argument, frame, scope)
+        if name in named:
+            _give(evaluator, given, named[name], argument, frame, scope)
     return given
 
 
 def _give(
     evaluator: Evaluator,
     given: dict[str, Refs],
-    name: str,
+    parameter: Parameter,
     argument: Expression,
     frame: Frame,
     scope: Scope,
 ) -> None:
-    if isinstance(argument, Constant) and not _is_tested(name, scope):
-        return
-    refs = tuple(ref for ref in evaluator.evaluate(argument, frame) if matters(ref))[:MOST_ARGUMENT_VALUES]
-    if refs:
-        given[name] = refs
+    refs: Refs = ()
+    if not isinstance(argument, Constant) or _is_tested(parameter.name, scope):
+        refs = tuple(ref for ref in evaluator.evaluate(argument, frame) if matters(ref))[:MOST_ARGUMENT_VALUES]
+    # Without a value, what is known is that it is not the default.
+    if refs or not (parameter.default is None or _is_same(parameter.default, argument)):
+        given[parameter.name] = refs
+
+
+def _is_same(default: Expression, argument: Expression) -> bool:
+    return isinstance(default, Constant) and isinstance(argument, Constant) and default.value is argument.value
 
 
 def _is_tested(name: str, scope: Scope) -> bool:

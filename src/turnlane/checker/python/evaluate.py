@@ -586,14 +586,17 @@ class Evaluator:
         if given:
             yield from given
             return
+        # Given, but nothing is known of it: it is not the default.
+        default = parameter.default if given is None else None
         around = self.around(frame)
         found = False
-        if parameter.default is not None and not isinstance(parameter.default, Constant):
-            for ref in self.evaluate(parameter.default, around):
+        if isinstance(default, Constant):
+            if not frame.free:
+                yield Ref(self.literal(default.value))
+        elif default is not None:
+            for ref in self.evaluate(default, around):
                 found = True
                 yield self._default(ref, parameter, frame)
-        elif isinstance(parameter.default, Constant) and not frame.free:
-            yield Ref(self.literal(parameter.default.value))
         if not found and parameter.annotation is not None:
             yield from self.annotated(parameter.annotation, around)
 
