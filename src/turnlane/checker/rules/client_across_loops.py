@@ -140,6 +140,39 @@ if __name__ == "__main__":
 """,
             title="two runs",
         ),
+        Example(
+            """\
+import asyncio
+
+import streamlit as st
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+
+if "agent" not in st.session_state:
+    st.session_state["agent"] = AssistantAgent("support", OpenAIChatCompletionClient(model="gpt-4o-mini"))
+
+
+async def brief(agent: AssistantAgent, text: str):
+    return await agent.run(task=text)
+
+
+async def long(agent: AssistantAgent, text: str):
+    async for message in agent.run_stream(task=text):
+        st.write(message)
+
+
+def main() -> None:
+    text = st.chat_input()
+    if st.toggle("Stream"):
+        asyncio.run(long(st.session_state["agent"], text))  # here
+    else:
+        asyncio.run(brief(st.session_state["agent"], text))
+
+
+main()
+""",
+            title="one agent in both branches",
+        ),
     )
     good = (
         Example(
@@ -233,11 +266,12 @@ if __name__ == "__main__":
             if use.drive.place not in places and _follows(use.drive, earlier.drive):
                 places.add(use.drive.place)
                 repeated.append(use)
-        told: set[tuple[str, int, int]] = set()
-        for use in repeated:
-            if use.drive.place not in told:
-                told.add(use.drive.place)
-                yield self._finding(project, use)
+        told: set[tuple[object, ...]] = set()
+        for uses_there in _by_drive(repeated):
+            objects = {(use.drive.route.frame.place, use.kept.ref.value) for use in uses_there}
+            if not objects & told:
+                yield self._finding(project, uses_there[0])
+            told |= objects
 
     def _finding(self, project: Project, use: Use) -> Finding:
         site, drive, kept = use
@@ -252,6 +286,14 @@ if __name__ == "__main__":
             "error" if again else "warning",
             trace=project.trace(site),
         )
+
+
+def _by_drive(uses: list[Use]) -> list[list[Use]]:
+    """The uses of each new loop, in the order of the program."""
+    found: dict[tuple[str, int, int], list[Use]] = {}
+    for use in uses:
+        found.setdefault(use.drive.place, []).append(use)
+    return [found[place] for place in sorted(found)]
 
 
 def _uses(project: Project) -> Iterator[Use]:

@@ -96,6 +96,19 @@ class Client:
 """,
             title="kept in an attribute",
         ),
+        Example(
+            """\
+import asyncio
+
+
+async def serve() -> None: ...
+
+
+asyncio.get_event_loop().run_until_complete(serve())  # here
+asyncio.get_event_loop().run_forever()
+""",
+            title="driven twice",
+        ),
     )
     good = (
         Example(
@@ -152,12 +165,18 @@ def event_loop():
     def check(self, project: Project) -> Iterator[Finding]:
         patched = patched_files(project)
         in_threads = {(site.frame.place, site.number) for site in missing_loops(project)}
+        first: dict[tuple[str, int], Site] = {}
         for site in project.calls_of((f"{LOOP}.run_until_complete", FOREVER)):
             if site.situation.loop is True or (site.path in patched and _is_fallback(site)):
                 continue
             maker = next((one for one in makers_of(project, site) if _is_legacy(one)), None)
             if maker is None or has_loop(site.route, maker) or (maker.frame.place, maker.number) in in_threads:
                 continue
+            # One `asyncio.run` takes the place of all that a function does with the loop.
+            before = first.get(site.frame.place)
+            if before is None or site.number < before.number:
+                first[site.frame.place] = site
+        for site in first.values():
             yield self._finding(project, site)
 
     def _finding(self, project: Project, site: Site) -> Finding:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from turnlane.checker import edits
@@ -64,6 +65,22 @@ if __name__ == "__main__":
     asyncio.run(main())
 """,
             title="a loop",
+        ),
+        Example(
+            """\
+import asyncio
+
+
+async def move(name: str) -> None: ...
+
+
+for name in ("left", "right"):
+    if name == "left":
+        asyncio.run(move(name))  # here
+    else:
+        asyncio.run(move(name))
+""",
+            title="several loops",
         ),
         Example(
             """\
@@ -136,20 +153,20 @@ asyncio.run(main())
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        yield from self._findings(project, project.calls_of(RUNNERS))
         chats = (
             call.site
             for call in project.agent_calls
             if call.kind == "sync" and call.role not in {"client", "openai_client", "openai_resource"}
         )
-        told: set[str] = set()
-        for finding in self._findings(project, chats):
-            # One guard is for all chats of a script: the first is enough.
-            if finding.place.path not in told:
-                told.add(finding.place.path)
-                yield finding
+        first: dict[str, tuple[Place, Site]] = {}
+        for place, site in self._runs(project, chain(project.calls_of(RUNNERS), chats)):
+            # One guard is for all that a script runs: the first is enough.
+            if place.path not in first or place < first[place.path][0]:
+                first[place.path] = (place, site)
+        for place, site in first.values():
+            yield self._finding(project, site, place)
 
-    def _findings(self, project: Project, sites: Iterator[Site]) -> Iterator[Finding]:
+    def _runs(self, project: Project, sites: Iterable[Site]) -> Iterator[tuple[Place, Site]]:
         for site in sites:
             if site.situation.kind != "import" or site.situation.loop is not False or site.situation.thread:
                 continue
@@ -159,7 +176,7 @@ asyncio.run(main())
                 continue
             steps = site.route.steps()
             number = steps[1].call if len(steps) > 1 else site.number
-            yield self._finding(project, site, Place(path, *top.frame.scope.calls[number].span))
+            yield Place(path, *top.frame.scope.calls[number].span), site
 
     def _finding(self, project: Project, site: Site, place: Place) -> Finding:
         severity, who = _who_imports(project, place.path)
@@ -191,8 +208,8 @@ def _is_legacy(project: Project, site: Site) -> bool:
 def _who_imports(project: Project, path: str) -> tuple[Severity, str]:
     importers = sorted(project.program.imported_by.get(path, set()) - {path})
     if importers:
-        others = f" and {len(importers) - 1} more" if len(importers) > 1 else ""
-        return "error", f"`{importers[0]}`{others} imports it"
+        others = f" and {len(importers) - 1} more import it" if len(importers) > 1 else " imports it"
+        return "error", f"`{importers[0]}`{others}"
     for entry in project.exploration.entries:
         if entry.frame.path == path and entry.situation.host in _IMPORTED_BY_SERVERS:
             return "warning", f"{entry.situation.host} servers import it, inside their running loop"
