@@ -104,10 +104,25 @@ def _factory(code: Code, node: ast.stmt, factory: str, stateful: Collection[str]
         return None
     returns = f" -> {code.text(node.annotation)}" if isinstance(node, ast.AnnAssign) else ""
     above, below = _blank_lines(code, node)
-    opening = f"{above}def {factory}(){returns}:\n{code.indent}return "
+    kept, clients = _clients_kept(code, value)
+    opening = f"{kept or above}def {factory}(){returns}:\n{code.indent}return "
     end = code.end(node) + len(code.after(node))
-    changes = [Change(code.start(node), code.start(value), opening), Change(end, end, below)]
+    changes = [Change(code.start(node), code.start(value), opening), *clients, Change(end, end, below)]
     return changes + list(_indented(code, node.lineno + 1, node.end_lineno or node.lineno))
+
+
+def _clients_kept(code: Code, value: ast.Call) -> tuple[str, list[Change]]:
+    """A client made among the arguments stays the module's: one for each call would cost more than the agent."""
+    made = [
+        node
+        for node in ast.walk(value)
+        if isinstance(node, ast.Call) and node is not value and code.text(node.func).endswith("Client")
+    ]
+    name = next((name for name in ("client", "model_client") if not code.assigns(name)), None)
+    if len(made) != 1 or name is None or made[0].lineno != made[0].end_lineno:
+        return "", []
+    client = made[0]
+    return f"{name} = {code.text(client)}\n\n\n", [Change(code.start(client), code.end(client), name)]
 
 
 def _blank_lines(code: Code, node: ast.stmt) -> tuple[str, str]:

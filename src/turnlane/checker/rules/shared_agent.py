@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from turnlane.checker.finding import Finding
+from turnlane.checker import edits
+from turnlane.checker.finding import Finding, Fix
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import CallRef, Constant
 from turnlane.checker.python.project import AgentCall, Project, agent_calls_of, class_entry, class_name
 from turnlane.checker.python.values import Container, Holder, Instance, Ref
 from turnlane.checker.rule import Example, Rule
+from turnlane.checker.rules._nested import code_of
 
 OWNED_BY_A_CONVERSATION: Final = frozenset({"agent", "user_proxy", "team", "group_chat", "manager", "workflow"})
 """Roles of objects that keep a conversation."""
@@ -31,6 +33,11 @@ class SharedAgent(Rule):
         "requests share and address with one key, or stop. Objects kept per session or found by a key "
         "(`agents[session_id]`) are right."
     )
+    fixes = (
+        "An object of the module that only functions of its own file use becomes a factory that each of them "
+        "calls; its client stays the module's. Unsafe: what the object remembered between calls is gone; save and "
+        "load its state where it has to remember."
+    )
     bad = (
         Example(
             """\
@@ -45,6 +52,25 @@ agent = AssistantAgent("support", OpenAIChatCompletionClient(model="gpt-4o-mini"
 @app.post("/chat")
 async def chat(text: str) -> str:
     result = await agent.run(task=text)  # here
+    return result.messages[-1].to_text()
+""",
+            after="""\
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+
+app = FastAPI()
+client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+
+
+def make_agent():
+    return AssistantAgent("support", client)
+
+
+@app.post("/chat")
+async def chat(text: str) -> str:
+    agent = make_agent()
+    result = await agent.run(task=text)
     return result.messages[-1].to_text()
 """,
             title="a module variable",
@@ -186,7 +212,27 @@ async def chat(text: str) -> str:
             "users read each other's text",
             "error",
             trace=project.trace(site),
+            fix=_fix(project, holder, place.path),
         )
+
+
+def _fix(project: Project, holder: Holder, path: str) -> Fix | None:
+    """A factory called in each function that uses the module's object, when all of them stand in its file."""
+    if holder.kind != "module" or holder.path != path or holder.name != holder.root:
+        return None
+    view = project.program[path]
+    users = [scope for scope in view.scopes[1:] if any(read.name == holder.name for read in scope.reads)]
+    code = code_of(project, path)
+    if code is None or not users or any(scope.kind != "function" for scope in users):
+        return None
+    stateful = {name for (owner, name) in view.assigned if owner == 0 and _is_stateful(project, path, name)}
+    return edits.factory_for_module_object(
+        code, holder.name, [scope.span for scope in users], stateful - {holder.name}
+    )
+
+
+def _is_stateful(project: Project, path: str, name: str) -> bool:
+    return any(_is_shared_conversation(project, ref) for ref in project.evaluator.module_name(path, name))
 
 
 def _addresses_everybody(project: Project, call: AgentCall) -> bool:
