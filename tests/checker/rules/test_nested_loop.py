@@ -86,3 +86,18 @@ def test_an_empty_generic_is_no_type(tmp_path: Path, monkeypatch: pytest.MonkeyP
     odd = "import asyncio\n\n\nclass Odd(tuple[()]): ...\n\n\nasync def one(x: list[()]):\n    asyncio.run(x)\n"
 
     assert [one.place.line for one in check(tmp_path, monkeypatch, odd=odd)] == [8]
+
+
+def test_chainlit_patches_asyncio_when_its_command_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = (
+        "import asyncio\n\nimport chainlit as cl\n\n\nasync def fetch(): ...\n\n\n"
+        "@cl.on_chat_start\nasync def start():\n    asyncio.run(fetch())\n"
+    )
+
+    (found,) = check(tmp_path, monkeypatch, main=main)
+
+    assert found.place.line == 11
+    assert found.severity == "warning"
+    assert "`chainlit run` has patched asyncio" in found.message

@@ -204,7 +204,7 @@ async def main(work) -> None:
 
 
 _CONSEQUENCE: Final = {
-    True: "nobody waits for this run, a shutdown cancels it and its errors are lost",
+    True: "nobody waits for it, a shutdown cancels it and its errors are lost",
     False: "it may be collected while it waits, a shutdown cancels it and its errors are lost",
 }
 _HELP: Final = {
@@ -294,6 +294,8 @@ def _argument_text(project: Project, path: str, call: Call, scope: Scope) -> str
         name = "".join(text.partition("(")[0].split())
         if 0 < len(name) <= 60:
             return f"{name}(...)"
+    if call.arguments and isinstance(call.arguments[0], Name):
+        return call.arguments[0].id
     return "create_task(...)"
 
 

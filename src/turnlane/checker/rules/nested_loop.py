@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.project import Project
 from turnlane.checker.rule import Example, Rule
 from turnlane.checker.rules._nested import fix_of, nested_runs
+
+PATCHED: Final = {"Chainlit": "chainlit run"}
+"""Hosts whose command applies `nest_asyncio`, and the command; under another server they don't."""
 
 
 class NestedLoop(Rule):
@@ -265,7 +269,7 @@ class Lock:
                 self.code,
                 place,
                 _message(project, site),
-                "error" if site.situation.loop else "warning",
+                "error" if site.situation.loop and site.situation.host not in PATCHED else "warning",
                 trace=project.trace(site),
                 fix=fix_of(project, site) if site.path == place.path else None,
             )
@@ -273,6 +277,11 @@ class Lock:
 
 def _message(project: Project, site: Site) -> str:
     runner = project.callee_text(site)
+    if site.situation.host in PATCHED:
+        return (
+            f"`{runner}` runs inside the loop of {project.started_by(site)}: it raises RuntimeError, or where "
+            f"`{PATCHED[site.situation.host]}` has patched asyncio, it returns only after all that began later"
+        )
     where = [route.frame.scope for route in site.route.steps() if route.frame.scope.is_async]
     if not where:
         return f"`{runner}` is called just where a loop runs already: it raises RuntimeError"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from turnlane.checker.finding import Finding, Place
+from turnlane.checker.finding import Finding, Place, Severity
 from turnlane.checker.libraries.frameworks import ClassEntry
 from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, Call, Constant, Expression, Name
@@ -172,7 +172,8 @@ if __name__ == "__main__":
                 and site.situation.kind not in {"thread", "process"}
                 and site.scope.name not in ASKING
             ):
-                yield self._finding(project, site, project.site_place(site), "`input`", "error")
+                when = f"in {project.started_by(site)}"
+                yield self._finding(project, site, project.site_place(site), "`input`", when, "error")
 
     def _proxy(self, project: Project, call: AgentCall, ref: Ref, mode: str) -> Finding:
         made = ref.value
@@ -180,15 +181,21 @@ if __name__ == "__main__":
         assert made.frame is not None
         place = project.place(made.frame.path, made.frame.scope.calls[made.call].span)
         what = f"this {class_name(ref, project.evaluator)}{mode}"
-        return self._finding(project, call.site, place, what, "warning" if "TERMINATE" in mode else "error")
+        start = project.started_by(call.site)
+        if "TERMINATE" in mode:
+            return self._finding(
+                project, call.site, place, what, f"whenever a chat of {start} is to end", "warning"
+            )
+        return self._finding(project, call.site, place, what, f"when its turn comes in {start}", "error")
 
-    def _finding(self, project: Project, site: Site, place: Place, what: str, severity: str) -> Finding:
+    def _finding(
+        self, project: Project, site: Site, place: Place, what: str, when: str, severity: Severity
+    ) -> Finding:
         return Finding(
             self.code,
             place,
-            f"{what} waits for a line on the server's stdin, where nobody types, in every request of "
-            f"{project.started_by(site)}",
-            "warning" if severity == "warning" else "error",
+            f"{what} waits for a line on the server's stdin, where nobody types, {when}",
+            severity,
             trace=project.trace(site),
         )
 
