@@ -11,6 +11,7 @@ from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, CallRef, Constant, Expression, Name, Scope
 from turnlane.checker.python.loops import makers_of
 from turnlane.checker.python.project import AgentCall, Project
+from turnlane.checker.python.values import FunctionObject
 
 _WAITS: Final = frozenset(row.symbol for row in EFFECTS if row.kind == "blocks")
 """Functions that return when something outside has answered, and hold their thread until then."""
@@ -56,7 +57,12 @@ def _starts_thread(call: AgentCall) -> bool:
 def blocking_waits(project: Project) -> Iterator[Site]:
     """Calls that wait for something else than a model where requests of users, or tools, run on the loop."""
     for site in project.calls_of(_WAITS):
-        if _matters(site) and not _is_short(site) and not _is_task_of_loop(project, site):
+        if (
+            _matters(site)
+            and not _is_short(site)
+            and not _is_task_of_loop(project, site)
+            and not _is_once(project, site)
+        ):
             yield site
     for site in project.calls_of(("asyncio.Task.result",)):
         if _matters(site) and _is_of_thread(site):
@@ -68,6 +74,17 @@ def _matters(site: Site) -> bool:
     if situation.loop is not True or situation.users != "many" or situation.kind == "startup":
         return False
     return site.call.use not in _AWAITED and on_hosts_loop(site)
+
+
+def _is_once(project: Project, site: Site) -> bool:
+    """Whether a function on the way is cached and has no arguments: only the first request waits."""
+    for step in site.route.steps():
+        scope = step.frame.scope
+        if scope.decorators and not scope.parameters and step.frame is not site.route.entry.frame:
+            function = FunctionObject(step.frame.path, scope.number, None, None)
+            if project.evaluator.is_cached(function):
+                return True
+    return False
 
 
 def _is_run_as_coroutine(site: Site) -> bool:

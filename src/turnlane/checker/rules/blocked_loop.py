@@ -282,6 +282,27 @@ if __name__ == "__main__":
 """,
             title="a loop that nobody else uses",
         ),
+        Example(
+            """\
+import subprocess
+from functools import lru_cache
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    return subprocess.run(["git", "describe"], capture_output=True, text=True).stdout
+
+
+@app.get("/version")
+async def show() -> str:
+    return version()
+""",
+            title="once in a process",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
