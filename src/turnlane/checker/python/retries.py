@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from turnlane.checker.libraries.effects import effect
 from turnlane.checker.python.explore import Route, symbol_of
-from turnlane.checker.python.facts import Block, Call, CallRef, Expression, Scope
+from turnlane.checker.python.facts import Block, Call, CallRef, Expression, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView
 from turnlane.checker.python.project import Project
+from turnlane.checker.python.request_data import mentions
 
 CATCH_ALL = frozenset({"Exception", "BaseException"})
 LOOPS = frozenset({"for", "while"})
@@ -44,7 +45,7 @@ def retry_loop(view: ModuleView, scope: Scope, call: Call) -> RetryLoop | None:
     loop = next((one for one in around if scope.blocks[one].kind in LOOPS), None)
     if attempt is None or loop is None or around.index(attempt) > around.index(loop):
         return None
-    if not _ends_on_success(view, scope, attempt, call.span.line):
+    if not _ends_on_success(view, scope, around, call):
         return None
     handlers = [
         (number, one)
@@ -53,24 +54,74 @@ def retry_loop(view: ModuleView, scope: Scope, call: Call) -> RetryLoop | None:
     ]
     if not handlers:
         return None
-    return RetryLoop(loop, attempt, any(catches_all(one) for _, one in handlers))
+    return RetryLoop(loop, attempt, any(catches_all(one) and not _decides(view, scope, n) for n, one in handlers))
 
 
-def _ends_on_success(view: ModuleView, scope: Scope, attempt: int, line: int) -> bool:
+def _ends_on_success(view: ModuleView, scope: Scope, around: list[int], call: Call) -> bool:
     """Whether the `try` body, or its `else`, ends the function or the loop once the call has succeeded.
 
-    A `break` before the call is something else: the user said goodbye.
+    A `break` before the call, or in a branch that the call's result does not choose, is something else: the
+    user said goodbye.
     """
+    attempt = next(one for one in around if scope.blocks[one].kind == "try")
     good = {
         attempt,
         *(n for n, one in enumerate(scope.blocks) if one.kind == "else of try" and one.partner == attempt),
     }
+    results = _results_of(scope, call)
+
+    def follows(block: int) -> bool:
+        """Whether the success of the call leads into the block."""
+        for one in view.blocks_around(scope, block):
+            if one in good or one in around:
+                return any(number in good for number in view.blocks_around(scope, block))
+            if scope.blocks[one].kind in {"if", "else"} and not any(
+                mentions(test, scope, results) for test in scope.blocks[one].subject
+            ):
+                return False
+        return False
+
+    def leaves(block: int) -> bool:
+        """Whether a `break` there ends the loop around the `try`, not one inside it."""
+        return not any(
+            scope.blocks[one].kind in LOOPS | {"async for"} and one not in around
+            for one in view.blocks_around(scope, block)
+        )
+
+    line = call.span.line
+    return any(one.span.end_line >= line and follows(one.block) for one in scope.results) or any(
+        jump.kind == "break" and jump.line > line and leaves(jump.block) and follows(jump.block)
+        for jump in scope.jumps
+    )
+
+
+def _results_of(scope: Scope, call: Call) -> frozenset[str]:
+    """The variables that are set by the call's statement or after it: an `if` on them asks for its success."""
+    return frozenset(
+        one.target.id
+        for one in scope.assignments
+        if isinstance(one.target, Name) and one.span.end_line >= call.span.line
+    )
+
+
+def _decides(view: ModuleView, scope: Scope, handler: int) -> bool:
+    """Whether the branch looks at the error before it tries again, and lets others go."""
+    names = {scope.blocks[handler].name}
 
     def inside(block: int) -> bool:
-        return any(one in good for one in view.blocks_around(scope, block))
+        return handler in view.blocks_around(scope, block)
 
-    return any(one.span.end_line >= line and inside(one.block) for one in scope.results) or any(
-        jump.kind == "break" and jump.line > line and inside(jump.block) for jump in scope.jumps
+    for one in scope.assignments:
+        if isinstance(one.target, Name) and inside(one.block) and mentions(one.value, scope, names):
+            names.add(one.target.id)
+    ends = [one.block for one in scope.raises] + [one.block for one in scope.results]
+    ends += [jump.block for jump in scope.jumps if jump.kind == "break"]
+    return any(
+        scope.blocks[outer].kind in {"if", "else"}
+        and inside(outer)
+        and any(mentions(test, scope, names) for test in scope.blocks[outer].subject)
+        for end in ends
+        for outer in view.blocks_around(scope, end)
     )
 
 
@@ -82,6 +133,28 @@ def _goes_round(view: ModuleView, scope: Scope, handler: int) -> bool:
     ends = [one.block for one in scope.results] + [one.block for one in scope.raises]
     ends += [jump.block for jump in scope.jumps if jump.kind == "break"]
     return handler not in ends
+
+
+def swallowed(view: ModuleView, scope: Scope, block: int) -> bool:
+    """Whether an error of a call in `block` is sure to end in its own function: caught, and not raised again."""
+    return any(
+        scope.blocks[number].kind == "try"
+        and any(
+            one.kind == "except" and one.partner == number and catches_all(one) and not _passes_on(view, scope, n)
+            for n, one in enumerate(scope.blocks)
+        )
+        for number in view.blocks_around(scope, block)
+    )
+
+
+def _passes_on(view: ModuleView, scope: Scope, handler: int) -> bool:
+    """Whether an `except` branch may end in an error: it raises, or does not return and something later raises."""
+    returns = any(one.block == handler for one in scope.results)
+    return any(
+        handler in view.blocks_around(scope, one.block)
+        or (not returns and one.span.line > scope.blocks[handler].end_line)
+        for one in scope.raises
+    )
 
 
 def catches_all(block: Block) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.project import AgentCall, Project
-from turnlane.checker.python.retries import RetryDecorator, retry_decorators, retry_loop
+from turnlane.checker.python.retries import RetryDecorator, retry_decorators, retry_loop, swallowed
 from turnlane.checker.rule import Example, Rule
 
 SELECTS: Final = frozenset({"retry", "on", "exception", "exceptions", "retry_on_exception"})
@@ -95,6 +95,47 @@ async def named(agent: AssistantAgent, text: str):
 """,
             title="other loops, named errors",
         ),
+        Example(
+            """\
+import asyncio
+
+from autogen_agentchat.agents import AssistantAgent
+from tenacity import retry, stop_after_attempt
+
+
+async def looks(agent: AssistantAgent, text: str, most: int = 3):
+    for attempt in range(most):
+        try:
+            return await agent.run(task=text)
+        except Exception as error:
+            is_rate_limit = "RateLimitError" in type(error).__name__
+            if is_rate_limit and attempt < most:
+                await asyncio.sleep(65)
+            else:
+                raise
+
+
+@retry(stop=stop_after_attempt(3))
+async def swallows(agent: AssistantAgent, text: str):
+    try:
+        return await agent.run(task=text)
+    except Exception as error:
+        return f"sorry: {error}"
+
+
+async def serve(agent: AssistantAgent, socket):
+    while True:
+        try:
+            message = await socket.receive_json()
+            if message["type"] == "chat":
+                await socket.send_json(await agent.run(task=message["text"]))
+            elif message["type"] == "stop":
+                break
+        except Exception as error:
+            await socket.send_json({"error": str(error)})
+""",
+            title="a look at the error, nothing to retry, a loop over messages",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
@@ -105,6 +146,8 @@ async def named(agent: AssistantAgent, text: str):
             loop = retry_loop(site.frame.view, site.scope, site.call)
             if loop is not None and loop.catches_all:
                 yield self._finding(project, call, "the loop around it")
+                continue
+            if swallowed(site.frame.view, site.scope, site.call.block):
                 continue
             for decorator in retry_decorators(project, site.route):
                 if _is_blind(decorator):
