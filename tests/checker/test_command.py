@@ -287,3 +287,19 @@ def test_one_file_imports_nothing_heavy(here: Path, files: Files) -> None:
     ours = {name for name in done.stderr.split() if name.startswith("turnlane.")}
     assert {name.split(".")[1] for name in ours} <= {"checker", "cli", "hazards"}
     assert not any(name.startswith(("turnlane.checker.typescript", "turnlane.checker.rules.typ")) for name in ours)
+
+
+def test_a_rule_that_fails_is_no_clean_check(check: Check, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    from turnlane.checker.rules.nested_loop import NestedLoop
+
+    def fail(rule: object, project: object) -> object:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(NestedLoop, "check", fail)
+    files({"x.py": CLEAN})
+    said = check("--quiet")
+    assert said.status == 2
+    assert said.errors == (
+        "note: rule TL101 stopped inside of turnlane with RecursionError: too deep; please report it\n"
+    )
+    assert check("--ignore", "TL101").status == 0

@@ -84,6 +84,8 @@ def _refuse_contradictions(options: Namespace) -> None:
         raise CannotRun("--watch only checks: leave out -, --fix, --diff and --write-baseline")
     if options.write_baseline and (options.fix or options.diff):
         raise CannotRun("--write-baseline keeps what is found: fix first, then write the baseline")
+    if options.verbose and options.quiet:
+        raise CannotRun("--quiet leaves out what --verbose lists: give one of them")
     if options.config and options.isolated:
         raise CannotRun("--isolated reads no configuration file: leave out --config")
 
@@ -276,13 +278,19 @@ class _Check:
         if options.output_file:
             _write_file(options.output_file, text)
             text = ""
-        told = notes = ""
+        told = ""
         if not options.quiet:
             fixed = fixed_text(rewritten.fixed) + skipped_text(rewritten.skipped) if rewritten else ""
             told = fixed + summary(report) if output_format in {"full", "concise"} else ""
-            notes = notes_text(outcome.notes)
-        status = FOUND if outcome.findings and not options.exit_zero else CLEAN
-        return _Said(text + told, notes, status)
+        broken = [note for note in outcome.notes if note.broken]
+        notes = notes_text(broken if options.quiet else outcome.notes, verbose=options.verbose)
+        return _Said(text + told, notes, self._status(outcome, bool(broken)))
+
+    def _status(self, outcome: Outcome, broken: bool) -> int:
+        if outcome.findings and not self._options.exit_zero:
+            return FOUND
+        # Never green when a rule did not get to its end.
+        return COULD_NOT_RUN if broken else CLEAN
 
     def _tell(self, said: _Said) -> None:
         _write(self._streams.out, said.out)

@@ -75,3 +75,5 @@ class Note(NamedTuple):
     line: int
     """0: the whole file."""
     text: str
+    broken: bool = False
+    """Whether a part of turnlane failed here, so that findings of any file may be missing."""

@@ -133,6 +133,7 @@ def _output(made: argparse.ArgumentParser) -> None:
         "--statistics", action="store_true", help="count findings by code, in place of listing them"
     )
     output.add_argument("--color", choices=COLORS, default="auto", help="colour (default: auto, on a terminal)")
+    output.add_argument("-v", "--verbose", action="store_true", help="list every note, also many of one kind")
     output.add_argument("-q", "--quiet", action="store_true", help="findings only: no summary and no notes")
     output.add_argument("-e", "--exit-zero", action="store_true", help="exit with 0 even if something was found")
 

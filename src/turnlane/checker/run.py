@@ -253,10 +253,10 @@ def _checked(name: str, facts: Mapping[str, Any], texts: Texts, settings: Settin
     except Exception as error:
         if os.environ.get("TURNLANE_DEBUG"):
             raise
-        yield Note("", 0, f"{name} was not checked: turnlane failed with {_said(error)}; please report it")
+        yield Note("", 0, f"{name} was not checked: turnlane failed with {_said(error)}; please report it", True)
     for rule in rules:
         if rule.problem:
-            yield Note("", 0, rule.problem)
+            yield Note("", 0, rule.problem, True)
 
 
 def _said(error: Exception) -> str:

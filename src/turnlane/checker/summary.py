@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 from turnlane.checker.finding import SEVERITIES, Finding, Note
 from turnlane.checker.reports import Report
@@ -12,9 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from turnlane.checker.fixing import Skipped
 
+FEW_NOTES: Final = 3
+"""So many notes of the same text are listed."""
+
 
 def summary(report: Report) -> str:
     """`Found 3 errors, 2 warnings. [*] 1 fixable with --fix.`"""
+    if not report.findings and any(note.broken for note in report.notes):
+        return "Nothing found, but a part of the check failed: see the notes.\n"
     if not report.findings:
         return "No hazards found.\n" if report.files else "No files to check.\n"
     counted = Counter(finding.severity for finding in report.findings)
@@ -60,9 +66,18 @@ def statistics(report: Report, output_format: str = "full") -> str:
     )
 
 
-def notes_text(notes: Iterable[Note]) -> str:
-    """What was not seen, a line each."""
-    return "".join(f"note: {_place(note)}{note.text}\n" for note in notes)
+def notes_text(notes: Iterable[Note], *, verbose: bool) -> str:
+    """What was not seen, a line each; what is the same in many places in one line, unless `verbose`."""
+    by_text: dict[str, list[Note]] = {}
+    for note in notes:
+        by_text.setdefault(note.text, []).append(note)
+    lines = []
+    for text, alike in by_text.items():
+        told = alike if verbose or len(alike) <= FEW_NOTES else alike[:1]
+        lines += [f"note: {_place(note)}{text}\n" for note in told]
+        if len(told) < len(alike):
+            lines.append(f"note: the same in {len(alike) - len(told)} more places; --verbose lists them\n")
+    return "".join(lines)
 
 
 def _place(note: Note) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnlane.checker.finding import Finding, Place
+from turnlane.checker.finding import Finding, Note, Place
 from turnlane.checker.reports import Report, render
 from turnlane.checker.summary import fixed_text, notes_text, statistics, summary
 from turnlane.checker.texts import Texts
@@ -116,7 +116,23 @@ def test_statistics_by_code(report: Report) -> None:
 
 
 def test_notes_are_a_line_each(report: Report) -> None:
-    assert notes_text(report.notes) == "note: bad.py:3: it does not parse\nnote: something else\n"
+    assert notes_text(report.notes, verbose=False) == "note: bad.py:3: it does not parse\nnote: something else\n"
+
+
+def test_many_notes_of_one_text_are_counted() -> None:
+    notes = [*(Note(f"{n}.py", n, "not followed") for n in range(1, 6)), Note("x.py", 0, "not read")]
+    assert notes_text(notes, verbose=False).splitlines() == [
+        "note: 1.py:1: not followed",
+        "note: the same in 4 more places; --verbose lists them",
+        "note: x.py: not read",
+    ]
+    assert notes_text(notes, verbose=True).count("\n") == len(notes)
+    assert notes_text(notes[:3], verbose=False).count("not followed") == 3
+
+
+def test_a_failed_rule_is_not_called_clean(empty: Report) -> None:
+    broken = empty._replace(notes=(Note("", 0, "rule TL101 stopped", True),))
+    assert summary(broken) == "Nothing found, but a part of the check failed: see the notes.\n"
 
 
 def test_what_was_fixed(report: Report) -> None:

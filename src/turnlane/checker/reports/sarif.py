@@ -49,11 +49,12 @@ def _rule(code: str) -> dict[str, Any]:
 def _invocation(notes: Sequence[Note]) -> dict[str, Any]:
     """What was not seen belongs to the run, not to the results."""
     said = [_notification(note) for note in notes]
-    return {"executionSuccessful": True, **({"toolExecutionNotifications": said} if said else {})}
+    whole = not any(note.broken for note in notes)
+    return {"executionSuccessful": whole, **({"toolExecutionNotifications": said} if said else {})}
 
 
 def _notification(note: Note) -> dict[str, Any]:
-    said: dict[str, Any] = {"level": "note", "message": {"text": note.text}}
+    said: dict[str, Any] = {"level": "error" if note.broken else "note", "message": {"text": note.text}}
     if note.path:
         physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(note.path)}}
         if note.line and not note.path.endswith(".ipynb"):
