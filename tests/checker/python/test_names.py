@@ -44,3 +44,10 @@ def test_a_framework_is_never_a_file_of_the_project() -> None:
     names = Names(["main.py", "autogen_agentchat/agents.py"])
 
     assert names.module("autogen_agentchat.agents", "main.py") is None
+
+
+def test_a_file_named_as_the_library_it_wraps_does_not_import_itself() -> None:
+    names = Names(["memory/__init__.py", "memory/mem0.py", "main.py"])
+
+    assert names.module("mem0", "memory/mem0.py") is None
+    assert names.module("memory.mem0", "main.py") == "memory/mem0.py"

@@ -47,7 +47,9 @@ class Names:
             return self._exactly(wanted)
         if not parts or is_outside(parts[0]):
             return None
-        return self._nearest(parts, folder)
+        found = self._nearest(parts, folder)
+        # A wrapper is often named as the library it wraps, and means that: no file imports itself.
+        return None if found == importer else found
 
     def _exactly(self, wanted: tuple[str, ...]) -> str | None:
         if not wanted:
