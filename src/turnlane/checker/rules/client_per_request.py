@@ -7,7 +7,7 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.frameworks import ClassEntry
-from turnlane.checker.python.explore import Site
+from turnlane.checker.python.explore import Route, Site
 from turnlane.checker.python.facts import Attribute, Name, Scope, Subscript
 from turnlane.checker.python.project import Project, class_name
 from turnlane.checker.python.values import External, Instance, Ref
@@ -84,6 +84,34 @@ async def kept(model: str, text: str):
 """,
             title="one for the process, or closed",
         ),
+        Example(
+            """\
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+
+app = FastAPI()
+sessions = {}
+
+
+class Session:
+    def __init__(self, name: str):
+        self.agents = []
+        self.set_up()
+
+    def set_up(self):
+        client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+        self.agents.append(AssistantAgent("support", client))
+
+
+@app.post("/sessions/{name}")
+async def create_session(name: str):
+    session = Session(name)
+    sessions[name] = session
+    return name
+""",
+            title="kept in an object that a session keeps",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
@@ -98,11 +126,13 @@ async def kept(model: str, text: str):
                 closed = _closed(project)
             if made.value in closed or _kept(project, site):
                 continue
+            name = class_name(made, project.evaluator)
+            article = "an" if name[:1] in "AEIO" else "a"
             yield Finding(
                 self.code,
                 project.site_place(site),
-                f"every request of {project.started_by(site)} makes a {class_name(made, project.evaluator)} that "
-                "nobody closes: its connections stay open, and 34 ms go into making it",
+                f"every call of {project.started_by(site)} makes {article} {name} that nobody closes: making it "
+                "takes about 34 ms of CPU, and its connections are left to the garbage collector",
                 "warning",
                 trace=project.trace(site),
             )
@@ -175,9 +205,17 @@ def _kept(project: Project, site: Site) -> bool:
         if project.evaluator.is_cached(function):
             return True
         number = route.call
-        if number < 0 or not any(True for _ in scope.results):
+        if number < 0 or not (scope.results or _constructs(route)):
             break
     return False
+
+
+def _constructs(route: Route) -> bool:
+    """Whether a function is part of making an object, which may itself be kept: `__init__`, or called by it."""
+    receiver = route.frame.receiver
+    return receiver is not None and any(
+        step.frame.scope.name == "__init__" and step.frame.receiver == receiver for step in route.steps()
+    )
 
 
 def _stored(scope: Scope, number: int) -> bool:

@@ -20,6 +20,8 @@ OWNED_BY_A_CONVERSATION: Final = frozenset({"agent", "user_proxy", "team", "grou
 STOPS: Final = frozenset({"stop", "stop_when_idle", "close"})
 SENDS: Final = frozenset({"publish_message", "send_message"})
 
+READ: Final = "users read each other's text"
+
 TEAM_ROLES: Final = frozenset({"team", "group_chat", "manager"})
 
 
@@ -115,6 +117,37 @@ async def chat(text: str):
 """,
             title="a runtime with one key for all",
         ),
+        Example(
+            """\
+# file: agents.py
+from autogen import UserProxyAgent
+
+
+class LoudUserProxy(UserProxyAgent):
+    def send(self, message, recipient, request_reply=None, silent=False):
+        print(message)
+        super(LoudUserProxy, self).send(message, recipient, request_reply, silent)
+
+
+admin = LoudUserProxy("admin", human_input_mode="NEVER")
+# file: main.py
+import chainlit as cl
+
+from agents import admin
+
+
+@cl.on_chat_start
+async def start():
+    cl.user_session.set("admin", admin)
+
+
+@cl.on_message
+async def answer(message: cl.Message):
+    user = cl.user_session.get("admin")
+    await cl.make_async(user.send)(message.content, None)  # here
+""",
+            title="an agent of an own class, told where it is called",
+        ),
     )
     good = (
         Example(
@@ -171,12 +204,12 @@ async def chat(text: str) -> str:
         if ref is None or not ref.shared or ref.holder is None:
             return
         if call.name in STOPS:
-            verb = "is stopped by"
+            verb, harm = "is stopped by", "what it does for other users at that moment ends"
         elif call.name in SENDS and _addresses_everybody(project, call):
-            verb = "sends to the same agents for"
+            verb, harm = "sends to the same agents for", READ
         else:
             return
-        yield self._finding(project, call.site, ref, verb)
+        yield self._finding(project, call.site, ref, verb, harm)
 
     def _run(self, project: Project, call: AgentCall) -> Iterator[Finding]:
         refs = [call.receiver] if call.receiver is not None else []
@@ -200,16 +233,16 @@ async def chat(text: str) -> str:
                         yield self._finding(project, site, member, "joins a new team in")
                         return
 
-    def _finding(self, project: Project, site: Site, ref: Ref, verb: str) -> Finding:
+    def _finding(self, project: Project, site: Site, ref: Ref, verb: str, harm: str = READ) -> Finding:
         holder = ref.holder
         assert holder is not None
-        place, _ = project.touch(site, holder)
+        place, _ = project.touch(_caller(site), holder)
         what = class_name(ref, project.evaluator)
         return Finding(
             self.code,
             place,
             f"`{holder.name}` ({what}), {kept(holder)}, {verb} every request of {project.started_by(site)}: "
-            "users read each other's text",
+            f"{harm}",
             "error",
             trace=project.trace(site),
             fix=_fix(project, holder, place.path),
@@ -233,6 +266,18 @@ def _fix(project: Project, holder: Holder, path: str) -> Fix | None:
 
 def _is_stateful(project: Project, path: str, name: str) -> bool:
     return any(_is_shared_conversation(project, ref) for ref in project.evaluator.module_name(path, name))
+
+
+def _caller(site: Site) -> Site:
+    """For `super().send(...)`, an agent's own class at work, the call that has led to it; else the site."""
+    while site.route.previous is not None and _extends_itself(site):
+        site = Site(site.route.previous, site.route.call, ())
+    return site
+
+
+def _extends_itself(site: Site) -> bool:
+    base = getattr(site.call.callee, "base", None)
+    return isinstance(base, CallRef) and getattr(site.scope.calls[base.number].callee, "id", "") == "super"
 
 
 def _addresses_everybody(project: Project, call: AgentCall) -> bool:

@@ -27,6 +27,7 @@ from turnlane.checker.python.project import Project
 from turnlane.checker.python.request_data import CONNECTION, mentions, names_in, request_names
 from turnlane.checker.python.values import Container, Instance, Ref
 from turnlane.checker.rule import Example, Rule
+from turnlane.checker.rules.shared_agent import SharedAgent
 
 PUTS: Final = frozenset({"append", "extend", "insert", "appendleft", "add"})
 EMPTIES: Final = frozenset({"clear"})
@@ -50,6 +51,8 @@ class Write(NamedTuple):
     span: Span
     block: int
     rebinds: bool
+    sets: bool = False
+    """Whether it replaces what stood there."""
 
 
 class SharedHistory(Rule):
@@ -104,6 +107,23 @@ def topic():
     return "ok"
 """,
             title="a global of another module",
+        ),
+        Example(
+            """\
+import autogen
+from flask import Flask, request
+
+app = Flask(__name__)
+STATE = {"topic": "", "tone": ""}
+
+
+@app.route("/state", methods=["POST"])
+def state():
+    STATE["topic"] = request.json["topic"]  # here
+    STATE["tone"] = request.json["tone"]
+    return "ok"
+""",
+            title="several parts of one variable, told once",
         ),
         Example(
             """\
@@ -186,36 +206,79 @@ if __name__ == "__main__":
 """,
             title="one user's program",
         ),
+        Example(
+            """\
+from autogen import AssistantAgent
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+class Coach:
+    def __init__(self):
+        self.agent = AssistantAgent("coach", llm_config={"model": "gpt-4o-mini"})
+        self.conversation_history = []
+
+    def answer(self, text):
+        self.conversation_history.append(text)
+        return self.agent.generate_reply(messages=[{"role": "user", "content": text}])
+
+
+coach = Coach()
+
+
+@app.post("/chat")
+def chat(text: str):
+    return coach.answer(text)
+""",
+            title="an agent that all users share, which is TL201",
+        ),
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
         if not project.uses_agents:
             return
-        own = project.evaluator.per_run_modules  # their variables are made anew for each user
+        told: set[tuple[str, int, str]] = set()
         written: set[tuple[str, str]] = set()
         emptied: list[tuple[Route, Write]] = []
         for route in project.serving_routes:
-            for write in _writes(project, route.frame) if route.frame.path not in own else ():
+            for write in _writes(project, route.frame):
                 if write.value is None or _is_empty(write.value):
                     emptied.append((route, write))
                 elif _of_a_request(project, route.frame, write):
                     written.add((route.frame.path, write.name))
-                    yield self._finding(project, route, write)
-            yield from self._object_histories(project, route)
+                    # A function that fills one variable in many lines makes one mistake.
+                    where = (*route.frame.place, write.name)
+                    if where not in told:
+                        told.add(where)
+                        yield self._finding(project, route, write)
         for route, write in emptied:
             if (route.frame.path, write.name) in written:
                 yield self._finding(project, route, write)
+        yield from self._histories_beside_runs(project)
 
     def _finding(self, project: Project, route: Route, write: Write) -> Finding:
         start = project.started(route)
-        verb = "empties" if write.value is None or _is_empty(write.value) else "writes into"
+        if write.value is None or _is_empty(write.value):
+            what = f"empties `{write.name}`, which all users share: it takes what is other users' too"
+        elif write.sets:
+            what = f"sets `{write.name}`, which all users share: other users' requests read and overwrite it"
+        else:
+            what = f"writes into `{write.name}`, which all users share: one user's text meets another's"
         return Finding(
             self.code,
             project.place(route.frame.path, write.span),
-            f"{start} {verb} `{write.name}`, which all users share: one user's text meets another's",
+            f"{start} {what}",
             "warning",
             trace=project.route_trace(route),
         )
+
+    def _histories_beside_runs(self, project: Project) -> Iterator[Finding]:
+        """The histories of shared objects, but for the lines in which TL201 has said that the object is shared."""
+        found = [one for route in project.serving_routes for one in self._object_histories(project, route)]
+        if found:
+            said = {(one.place.path, one.place.line) for one in SharedAgent().check(project)}
+            yield from (one for one in found if (one.place.path, one.place.line) not in said)
 
     def _object_histories(self, project: Project, route: Route) -> Iterator[Finding]:
         """`self.history.append(text)` in a method of an object that all requests share."""
@@ -299,11 +362,11 @@ def _writes(project: Project, frame: Frame) -> Iterator[Write]:
         if assignment.augmented:
             continue
         if isinstance(target, Name) and target.id in scope.globals:
-            yield Write(target.id, assignment.value, assignment.span, assignment.block, True)
+            yield Write(target.id, assignment.value, assignment.span, assignment.block, True, True)
         elif isinstance(target, Subscript) and isinstance(target.base, Name) and isinstance(target.key, Constant):
             name = target.base.id
             if _is_module_container(project, name, frame):
-                yield Write(name, assignment.value, assignment.span, assignment.block, False)
+                yield Write(name, assignment.value, assignment.span, assignment.block, False, True)
 
 
 def _is_module_container(project: Project, name: str, frame: Frame) -> bool:

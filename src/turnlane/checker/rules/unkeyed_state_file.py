@@ -110,7 +110,7 @@ if __name__ == "__main__":
         return Finding(
             self.code,
             project.site_place(site),
-            f"every request of {project.started_by(site)} saves its state into the same file `{name}`: "
+            f"every request of {project.started_by(site)} writes into the same file `{name}`: "
             "users continue each other's conversations",
             "error",
             trace=project.trace(site),
