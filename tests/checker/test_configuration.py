@@ -41,6 +41,7 @@ def test_nothing_chosen_is_everything(here: Path) -> None:
         ('select = ["TL101", "TL201"]', ("--ignore", "TL1"), ["TL201"]),
         ("", ("--select", "tl1,TL201", "--ignore", "TL101"), ["TL113", "TL201"]),
         ("", ("--select", "TL", "--extend-ignore", "TL2"), ["TL101", "TL113"]),
+        ("", ("--select", "TL101,TL2", "--ignore", "TL1"), ["TL101", "TL201"]),
     ],
 )
 def test_the_longest_prefix_and_the_last_word_win(
@@ -187,6 +188,7 @@ def test_per_file_ignores_are_relative_to_the_folder_of_the_file(
     ("arguments", "says"),
     [
         (["--select", "E501"], "--select: no code begins with 'E501'"),
+        (["--select", ""], "--select names no code"),
         (["--ignore", "TL210"], r"did you mean TL2"),
         (["--per-file-ignores", "x.py"], "write it as PATTERN:CODES"),
         (["--config", "gone.toml"], "can't be read: no such file"),

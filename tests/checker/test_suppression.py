@@ -35,6 +35,7 @@ def told(text: str, *found: Finding, **details: object) -> list[str]:
     [
         ("f()  # turnlane: ignore[TL201] because\n", 1),
         ("f()  # turnlane: ignore[TL2]\n", 1),
+        ("f()  # turnlane: ignore[tl201]\n", 1),
         ("f()  #turnlane:ignore[ TL101 , TL201 ]\n", 1),
         ("f()  # noqa: TL201\n", 1),
         ("f()  # NOQA:E501,TL201\n", 1),

@@ -239,10 +239,14 @@ def _with_options(settings: Settings, options: Namespace) -> Settings:
     if select is not None:
         # What is selected here is selected: the file's choice no longer counts.
         settings = settings._replace(select=select, ignore=(), asked_for=select)
+    else:
+        settings = settings._replace(
+            select=_without(settings.select, less), asked_for=_without(settings.asked_for, less)
+        )
     settings = settings._replace(
-        select=_without(settings.select, less) + more,
+        select=settings.select + more,
         ignore=_without(settings.ignore, more) + less,
-        asked_for=_without(settings.asked_for, less) + more,
+        asked_for=settings.asked_for + more,
         per_file_ignores=settings.per_file_ignores + _per_file(options.per_file_ignores or ()),
     )
     chosen = {
@@ -262,6 +266,8 @@ def _without(prefixes: tuple[str, ...], later: tuple[str, ...]) -> tuple[str, ..
 
 
 def _known(chosen: tuple[str, ...] | None, option: str) -> tuple[str, ...] | None:
+    if chosen == ():
+        raise CannotRun(f"{option} names no code: give codes or prefixes, such as TL201,TL3")
     return None if chosen is None else known_codes(chosen, option)
 
 

@@ -112,7 +112,7 @@ def _directives(comment: Comment) -> Iterator[_Directive]:
             match.start(),
             after.start() if after else len(comment.text),
             bool(match["file"]),
-            tuple(_Code(code[0], match.start("codes") + code.start()) for code in codes),
+            tuple(_Code(code[0].upper(), match.start("codes") + code.start()) for code in codes),
         )
 
 
