@@ -211,6 +211,46 @@ async def library(user: autogen.UserProxyAgent, support: autogen.AssistantAgent)
 """,
             title="agents of a session; an async function that others call",
         ),
+        Example(
+            """\
+# file: pipeline.py
+from openai import OpenAI
+
+
+class Tool:
+    def __init__(self) -> None:
+        self.client = OpenAI()
+
+    def ask(self, text: str):
+        return self.client.responses.create(model="gpt-4o-mini", input=text)
+
+
+class Pipeline:
+    def __init__(self) -> None:
+        self.tool = Tool()
+
+    def process(self, text: str):
+        return self.tool.ask(text)
+# file: main.py
+from fastapi import FastAPI
+
+from pipeline import Pipeline
+
+app = FastAPI()
+pipeline = Pipeline()
+
+
+@app.post("/voice")
+async def voice(text: str):
+    return pipeline.process(text)  # here
+
+
+@app.post("/mail")
+async def mail(text: str):
+    return pipeline.process(f"mail {text}")  # here
+""",
+            title="two handlers that lead there",
+        ),
     )
     good = (
         Example(
@@ -316,13 +356,15 @@ async def show() -> str:
     def _findings(self, project: Project) -> Iterator[Finding]:
         for call in blocking_runs(project):
             severity: Severity = "error" if call.site.situation.users == "many" else "warning"
-            yield self._finding(project, call.site, severity, "the model has answered", _twin(project, call))
+            for way in _ways(project, call.site):
+                yield self._finding(project, way, severity, "the model has answered", _twin(project, call))
         for call in project.agent_calls:
             if _summarizes(call) and call.site.situation.users == "many" and on_hosts_loop(call.site):
                 yield self._summary(project, call.site)
         for site in blocking_waits(project):
             if not _left_to_ruff(project, site):
-                yield self._finding(project, site, "warning", "it returns", _sleep(project, site))
+                for way in _ways(project, site):
+                    yield self._finding(project, way, "warning", "it returns", _sleep(project, site))
 
     def _finding(self, project: Project, site: Site, severity: Severity, until: str, fix: Fix | None) -> Finding:
         place, route = project.crossing(site)
@@ -350,6 +392,11 @@ async def show() -> str:
             help="Leave `summary_method` out, or ask for the summary with an async chat of its own.",
             trace=project.trace(site),
         )
+
+
+def _ways(project: Project, site: Site) -> Iterator[Site]:
+    """The call once for each line in which async code leaves for it."""
+    return (way for way in project.ways(site, lambda frame: True) if on_hosts_loop(way))
 
 
 def _owner(project: Project, site: Site) -> str:
