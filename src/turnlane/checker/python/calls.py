@@ -18,6 +18,7 @@ from turnlane.checker.python.values import (
     LiteralValue,
     Method,
     Ref,
+    Refs,
     Stream,
     Task,
     Value,
@@ -26,8 +27,6 @@ from turnlane.checker.python.values import (
 if TYPE_CHECKING:
     from turnlane.checker.python.evaluate import Evaluator
     from turnlane.checker.python.frames import Frame
-
-Refs = tuple[Ref, ...]
 
 MOST_ARGUMENT_VALUES: Final = 6
 

@@ -324,3 +324,14 @@ def root_name(expression: Expression, scope: Scope) -> str:
                 expression = scope.calls[number].callee
             case _:
                 return ""
+
+
+def last_name(expression: Expression) -> str:
+    """`c` of `a.b.c` and of `a.b.c[d]`; empty when it is not so."""
+    match expression:
+        case Name(id=name) | Attribute(name=name):
+            return name
+        case Subscript(base=base):
+            return last_name(base)
+        case _:
+            return ""

@@ -5,7 +5,8 @@ Values are compared by identity; `Evaluator` makes each only once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from turnlane.checker.python.frames import Frame
@@ -198,3 +199,38 @@ class LiteralValue(Value):
 
     def __repr__(self) -> str:
         return f"LiteralValue({self.value!r})"
+
+
+Refs = tuple[Ref, ...]
+
+MOST_VALUES: Final = 12
+"""Values of one expression that are followed; more are dropped."""
+
+
+def merged(refs: Iterable[Ref]) -> Refs:
+    """Values, each once, in order, and not more than are worth following."""
+    if type(refs) is tuple and len(refs) < 2:
+        return refs
+    found: dict[Ref, None] = {}
+    for ref in refs:
+        found.setdefault(ref)
+        if len(found) >= MOST_VALUES:
+            break
+    return tuple(found)
+
+
+def held(item: Ref, holder: Ref, attribute: str = "") -> Ref:
+    """A part of something: it lives at least as long as what holds it."""
+    if item.shared or not holder.shared:
+        if holder.lifetime in {"keyed", "session"} and item.lifetime in {"fresh", "given"}:
+            return Ref(item.value, holder.lifetime)
+        return item
+    kept = holder.holder
+    if kept is not None and attribute:
+        kept = kept._replace(name=f"{kept.name}.{attribute}")
+    return Ref(item.value, holder.lifetime, kept)
+
+
+def is_object(value: Value) -> bool:
+    """Whether it matters who else holds the value."""
+    return isinstance(value, Instance | Container | Coroutine | Stream | Task)
