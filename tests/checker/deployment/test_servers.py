@@ -180,7 +180,8 @@ VERCEL = '{\n  "functions": {\n    "api/**": { "memory": 1024, "maxDuration": %s
         ("service.yaml", RUN + "      timeoutSeconds: 20\n", 8, "warning"),
         ("service.yaml", RUN + "      containers: []\n", None, ""),
         ("service.yaml", "apiVersion: v1\nkind: Service\nspec:\n  timeoutSeconds: 3\n", None, ""),
-        ("host.json", '{\n  "functionTimeout": "00:00:30"\n}', 2, "warning"),
+        ("host.json", '{\n  "functionTimeout": "00:00:29"\n}', 2, "warning"),
+        ("host.json", '{\n  "functionTimeout": "00:00:30"\n}', 2, "information"),
         ("host.json", '{\n  "functionTimeout": "00:10:00"\n}', None, ""),
     ],
 )

@@ -209,7 +209,8 @@ def _two_libraries(chosen: Mapping[str, Choice]) -> Iterator[Conflict]:
     classic = [
         chosen[name]
         for name in CLASSIC_PACKAGES
-        if name in chosen and not (name == "pyautogen" and _meant_proxy(chosen[name]))
+        # The proxy is not classic AutoGen, whatever was meant; that it is the proxy is said already.
+        if name in chosen and not (name == "pyautogen" and (_is_proxy(chosen[name]) or _meant_proxy(chosen[name])))
     ]
     current = [choice for choice in _current(chosen) if choice.version is None or choice.version >= FIRST_CURRENT]
     if not classic or not current:

@@ -105,7 +105,8 @@ async def in_batches(questions, agents):
                     yield Finding(
                         self.code,
                         project.site_place(burst),
-                        f"one `{call.name}` for each item at once, without a limit: the provider refuses most",
+                        f"one `{call.name}` for each item at once, without a limit: with many items "
+                        "the provider refuses what is above its rate",
                         "warning",
                     )
                     break

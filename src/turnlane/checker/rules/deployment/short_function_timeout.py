@@ -10,11 +10,8 @@ from turnlane.checker.deployment.project import Project, StartedServer, place_of
 from turnlane.checker.deployment.published import AGENT_PACKAGES, NODE_SDKS
 from turnlane.checker.finding import Edit, Finding, Fix, Severity
 from turnlane.checker.rule import Example, Rule
+from turnlane.checker.time_limits import SHORT, too_short
 
-_SHORT = 30.0
-"""Seconds that a run with two model calls and a tool often exceeds."""
-_DOUBTFUL = 60.0
-"""Seconds below which a limit is worth a look."""
 _ENOUGH = 300
 """Seconds that a fix asks for: what every platform here grants."""
 _GUNICORN_DEFAULT = 30.0
@@ -25,7 +22,8 @@ class ShortFunctionTimeout(Rule):
     code = "TL604"
     language = "deployment"
     detects = (
-        "Where the packages of the same folder name an agent framework: a time limit below 60 s in `vercel.json`, "
+        "Where the packages of the same folder name an agent framework: a time limit below 60 s (from 30 s on "
+        "as information) in `vercel.json`, "
         "`serverless.yml`, SAM and CloudFormation templates, Cloud Run services and `host.json` (the platform's "
         "default "
         "where it is 3 s or 6 s), and gunicorn with sync workers, which it kills after 30 s or its `--timeout`. "
@@ -80,13 +78,14 @@ class ShortFunctionTimeout(Rule):
     def check(self, project: Project) -> Iterator[Finding]:
         for file in project.files:
             for limit in file.limits:
-                if limit.seconds < _DOUBTFUL and project.packages_near(file, limit.code) & _AGENTS:
-                    yield _limited(file, limit)
+                severity = too_short(limit.seconds)
+                if severity is not None and project.packages_near(file, limit.code) & _AGENTS:
+                    yield _limited(file, limit, severity)
         for started in project.servers:
             yield from _gunicorn(started, project)
 
 
-def _limited(file: DeploymentFile, limit: TimeLimit) -> Finding:
+def _limited(file: DeploymentFile, limit: TimeLimit, severity: Severity) -> Finding:
     name = f" for `{limit.name}`" if limit.name else ""
     if limit.default:
         text = (
@@ -94,7 +93,6 @@ def _limited(file: DeploymentFile, limit: TimeLimit) -> Finding:
         )
     else:
         text = f"{limit.platform} ends a run after {limit.seconds:g} s{name}"
-    severity: Severity = "warning" if limit.seconds <= _SHORT else "information"
     help_line = f"Set `{limit.key}` to cover the longest run with its tools, or hand the turn to a queue."
     return Finding(
         "TL604", place_of(file.path, limit.span), text, severity, help=help_line, fix=_longer(file, limit)
@@ -113,7 +111,7 @@ def _gunicorn(started: StartedServer, project: Project) -> Iterator[Finding]:
     seconds = _GUNICORN_DEFAULT if server.timeout is None else server.timeout
     if server.program != "gunicorn" or not server.production or not _stops_for_a_run(server):
         return
-    if not 0 < seconds <= _SHORT:
+    if not 0 < seconds <= SHORT:
         return
     file = project.file(started.path)
     if project.packages_near(file, server.folder) & AGENT_PACKAGES:

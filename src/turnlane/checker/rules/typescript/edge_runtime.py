@@ -116,7 +116,7 @@ def _checked(project: Project, path: str, export: Export) -> Iterator[Finding]:
     found = next(agent_runs(project, reached), None)
     if found is not None:
         place, what = found
-        message = f"this edge function runs an agent ({what}): it is frozen or ended in the middle of the run"
+        message = f"this edge function runs an agent ({what}): it may be frozen or ended in the middle of the run"
         yield project.finding(
             "TL603", path, export.span, message, "error", help=_HELP, trace=project.trace(place, reached)
         )
