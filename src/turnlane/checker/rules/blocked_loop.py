@@ -214,40 +214,27 @@ async def library(user: autogen.UserProxyAgent, support: autogen.AssistantAgent)
         Example(
             """\
 # file: pipeline.py
-from openai import OpenAI
+import requests
 
 
-class Tool:
-    def __init__(self) -> None:
-        self.client = OpenAI()
-
-    def ask(self, text: str):
-        return self.client.responses.create(model="gpt-4o-mini", input=text)
-
-
-class Pipeline:
-    def __init__(self) -> None:
-        self.tool = Tool()
-
-    def process(self, text: str):
-        return self.tool.ask(text)
+def models() -> list[str]:
+    return requests.get("http://localhost:11434/api/tags", timeout=10).json()
 # file: main.py
 from fastapi import FastAPI
 
-from pipeline import Pipeline
+from pipeline import models
 
 app = FastAPI()
-pipeline = Pipeline()
 
 
-@app.post("/voice")
-async def voice(text: str):
-    return pipeline.process(text)  # here
+@app.get("/models")
+async def list_models():
+    return models()  # here
 
 
-@app.post("/mail")
-async def mail(text: str):
-    return pipeline.process(f"mail {text}")  # here
+@app.post("/ask")
+async def ask(model: str):
+    return model in models()  # here
 """,
             title="two handlers that lead there",
         ),
