@@ -88,7 +88,8 @@ def test_a_newer_release_than_the_tables_is_not_held_against_anyone(check) -> No
 
 def test_the_proxy_is_not_classic_autogen_beside_the_current_one(check) -> None:
     (found,) = of("TL601", check(requirements("pyautogen", "autogen-ext[openai]")))
-    assert "has no module `autogen`" in found.message and "two libraries" not in found.message
+    assert "has no module `autogen`" in found.message
+    assert "two libraries" not in found.message
 
 
 def test_included_files_are_one_set_reported_where_something_of_it_stands(check) -> None:
