@@ -16,7 +16,7 @@ from turnlane.checker.libraries.frameworks import ClassEntry, FunctionEntry
 from turnlane.checker.libraries.frameworks import Method as MethodEntry
 from turnlane.checker.python.evaluate import Evaluator
 from turnlane.checker.python.explore import Exploration, Route, Site, symbol_of
-from turnlane.checker.python.facts import Attribute, Call, CallRef, Expression, Module, Scope, Span
+from turnlane.checker.python.facts import Attribute, Awaited, Call, CallRef, Expression, Module, Scope, Span
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
 from turnlane.checker.python.values import (
@@ -220,7 +220,9 @@ class Project:
         span = site.call.span
         source = self.sources[site.path]
         text = source.text[source.offset(span.line, span.column) : source.offset(span.end_line, span.end_column)]
-        name = "".join(text.partition("(")[0].split()) + _after_call(site.call.callee)
+        # `(await connect()).run(x)`: the parentheses in front are not those of a call.
+        start = text.lstrip("( \t\r\n").partition("(")[0].removeprefix("await ").rstrip(") \t\r\n")
+        name = "".join(start.split()) + _after_call(site.call.callee)
         return name if len(name) <= 60 else f"...{name[-57:]}"
 
 
@@ -230,7 +232,8 @@ def _after_call(callee: Expression) -> str:
     while isinstance(callee, Attribute):
         names.append(callee.name)
         callee = callee.base
-    return f"(...).{'.'.join(reversed(names))}" if names and isinstance(callee, CallRef) else ""
+    called = callee.value if isinstance(callee, Awaited) else callee
+    return f"(...).{'.'.join(reversed(names))}" if names and isinstance(called, CallRef) else ""
 
 
 def _continued(route: Route, below: tuple[Route, ...]) -> Route:
