@@ -57,6 +57,23 @@ async def chat(text: str):
     return result.messages[-1].to_text()
 """,
         ),
+        Example(
+            """\
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+
+app = FastAPI()
+model = OpenAIChatCompletionClient(model="gpt-4o-mini")
+
+
+@app.post("/chat")
+async def chat(text: str):
+    draft = await AssistantAgent("writer", model).run(task=text)  # here
+    return await AssistantAgent("critic", model).run(task=draft.messages[-1].to_text())
+""",
+            title="two runs of one turn, told once",
+        ),
     )
     good = (
         Example(
@@ -125,8 +142,12 @@ def chat():
         runs = [call for call in project.agent_calls if call.role in RUNNING and _in_request(call.site)]
         if not runs or _has_timeout(project):
             return
+        told: set[tuple[str, int]] = set()
         for call in runs:
-            if not any(_ends(route, number) for route, number in _way(call.site)):
+            # One deadline for the turn covers all its runs.
+            handler = call.site.route.steps()[0].frame.place
+            if handler not in told and not any(_ends(route, number) for route, number in _way(call.site)):
+                told.add(handler)
                 yield self._finding(project, call)
 
     def _finding(self, project: Project, call: AgentCall) -> Finding:
