@@ -107,3 +107,26 @@ def test_facts_in_memory_are_loaded_once() -> None:
     first = store.facts("k", KEPT, cache.loads)
     assert store.facts("k", KEPT, cache.loads) is first
     assert store.facts("k", KEPT._replace(digest=b"new"), cache.loads) is not first
+
+
+@pytest.mark.parametrize("file", ["facts", None])
+def test_facts_of_a_changed_file_stay_until_they_are_loaded(file: str | None, here: Path) -> None:
+    (here / "x.py").write_text("")
+    store = FactsStore(file, "1")
+    store.put("python\0x.py", KEPT)
+    store.facts("python\0x.py", KEPT, cache.loads)
+    store.save()
+    changed = KEPT._replace(digest=b"changed", blob=cache.dumps(Place("x.py", 5, 6, 7, 8)))
+    store.put("python\0x.py", changed)
+    store.save()
+    again = store.get("python\0x.py", None, lambda: b"changed")
+    assert again is not None
+    assert store.facts("python\0x.py", again, cache.loads) == Place("x.py", 5, 6, 7, 8)
+
+
+def test_facts_that_are_nowhere_any_more_are_made_again() -> None:
+    store = FactsStore(None, "1")
+    store.put("python\0x.py", KEPT)
+    store.facts("python\0x.py", KEPT, cache.loads)
+    store.facts("python\0x.py", KEPT._replace(digest=b"changed"), cache.loads)
+    assert store.get("python\0x.py", (1, 2, 3), never) is None

@@ -72,6 +72,8 @@ class FactsStore:
                 return None
             kept = kept._replace(stamp=stamp)
             self.put(key, kept)
+        if not kept.blob and not self._is_loaded(key, kept.digest):
+            return None
         self._used.add(key)
         return kept
 
@@ -83,17 +85,21 @@ class FactsStore:
 
     def facts(self, key: str, kept: Kept, load: Callable[[bytes], Any]) -> Any:
         """The facts themselves; in a process that lives on, each version of a file is loaded once."""
-        alive = self._alive.get(key)
-        if alive is None or alive[0] != kept.digest:
-            alive = self._alive[key] = (kept.digest, load(kept.blob))
+        if not self._is_loaded(key, kept.digest):
+            self._alive[key] = (kept.digest, load(kept.blob))
         if self._file is None or key not in self._new:
             self._release(key)
-        return alive[1]
+        return self._alive[key][1]
+
+    def _is_loaded(self, key: str, digest: bytes) -> bool:
+        """Whether the facts of this very content are in memory: a fix changes a file while the process lives."""
+        return key in self._alive and self._alive[key][0] == digest
 
     def _release(self, key: str) -> None:
         """Let go of the blob of facts that are loaded: of a large project they are 80 MB."""
-        if key in self._alive and key in self._table:
-            self._table[key] = (*self._table[key][:-1], b"")
+        row = self._table.get(key)
+        if row is not None and self._is_loaded(key, Kept(*row).digest):
+            self._table[key] = (*row[:-1], b"")
 
     def save(self) -> None:
         """Write the file, if anything changed; without the files that are gone."""

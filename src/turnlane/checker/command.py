@@ -323,5 +323,10 @@ def _colored(choice: str, out: TextIO) -> bool:
 def _write(stream: TextIO, text: str) -> None:
     """Write a text; letters that the terminal's encoding lacks are written as escapes."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough
+    except OSError as error:
+        raise CannotRun(f"the output can't be written: {(error.strerror or str(error)).lower()}") from None

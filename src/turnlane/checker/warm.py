@@ -71,8 +71,13 @@ def replay(arguments: Sequence[str], errors: TextIO) -> int | None:
     _, _, stamps, said, complained, status = answer
     if any(_stamp(path) != kept for path, kept in stamps) or not isinstance(status, int):
         return None
-    sys.stdout.write(said)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(said)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return None  # the whole check says why it can't be written
     errors.write(complained)
     return status
 

@@ -70,6 +70,7 @@ def command_line() -> App:
 def main(arguments: Sequence[str] | None = None, *, errors: TextIO | None = None) -> int:
     """Run a command line (default: this process's). Returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     err = errors or sys.stderr
     try:
         if words[:1] == ["check"]:
@@ -83,6 +84,13 @@ def main(arguments: Sequence[str] | None = None, *, errors: TextIO | None = None
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _open_closed_streams() -> None:
+    """Let what is written into a closed stream, as after `>&-`, be lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - until the process ends
 
 
 def _check(words: Sequence[str], err: TextIO, *, whole_process: bool) -> int:
