@@ -100,6 +100,17 @@ def test_an_expression_of_the_module(code: str, expected: list[str]) -> None:
         ),
         ("async def f():\n    async for one in Agent().stream():\n        look(one)", ["Agent"]),
         ("async def f():\n    look([one async for one in Agent().stream()])", ["list[Agent]"]),
+        (
+            "from contextlib import contextmanager\n@contextmanager\ndef opened():\n    yield Agent()\n"
+            "def f():\n    with opened() as one:\n        look(one)",
+            ["Agent"],
+        ),
+        (
+            "from contextlib import asynccontextmanager\n"
+            "@asynccontextmanager\nasync def opened():\n    yield Agent()\n"
+            "async def f():\n    async with opened() as one:\n        look(one)",
+            ["Agent"],
+        ),
         ("from functools import partial\ndef f(): look(partial(Agent.made))", ["def Agent.made"]),
         ("from functools import partial\ndef f(): look(partial(Agent.made)())", ["Agent"]),
     ],
