@@ -113,11 +113,11 @@ def _is_es_module(project: Project, path: str) -> bool:
 
 
 def _parents(path: str) -> Iterator[str]:
-    folder = posixpath.dirname(path)
-    while folder:
+    """The folders around a file, up to the root of an absolute path, or to where a relative one starts."""
+    folder = path
+    while (above := posixpath.dirname(folder)) != folder:
+        folder = above
         yield folder
-        folder = posixpath.dirname(folder)
-    yield ""
 
 
 def _missing(project: Project, path: str, one: Import) -> Finding:
