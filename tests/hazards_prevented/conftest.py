@@ -7,6 +7,7 @@ Both talk to the practice provider over real HTTP. The bare half runs without an
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,16 @@ from turnlane.telemetry.events import add_sink
 
 SERVED_WITHIN = 40.0
 """Seconds after which a served half is given up, so that a hang is a failed test."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_of_earlier_tests() -> None:
+    """Collects what earlier tests dropped while no loop runs.
+
+    A client of the `openai` package that was dropped without `close()` closes itself in whatever loop runs when it
+    is collected (TL302): later, that would be a loop of one of these tests.
+    """
+    gc.collect()
 
 
 @pytest.fixture
