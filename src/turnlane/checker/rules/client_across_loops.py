@@ -180,6 +180,23 @@ main()
 import asyncio
 
 from autogen_agentchat.agents import AssistantAgent
+from fastapi import FastAPI
+
+app = FastAPI()
+agent = AssistantAgent("support", None)
+
+
+@app.post("/chat")
+async def chat(text: str):
+    return asyncio.run(agent.run(task=text))
+""",
+            title="refused where a loop runs",
+        ),
+        Example(
+            """\
+import asyncio
+
+from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from flask import Flask
 
@@ -257,7 +274,8 @@ if __name__ == "__main__":
     )
 
     def check(self, project: Project) -> Iterator[Finding]:
-        uses = list(_uses(project))
+        # Where a loop runs, a second one is refused before it can meet anything: that is TL101.
+        uses = [use for use in _uses(project) if use.drive.route.situation.loop is not True]
         repeated = [use for use in uses if _is_repeated(use)]
         places = {use.drive.place for use in repeated}
         first: dict[tuple[object, ...], Use] = {}
