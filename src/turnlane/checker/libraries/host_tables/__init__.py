@@ -2,7 +2,8 @@
 
 Where a plain `def` runs was read in the source of the hosts around agents (chat and UI frameworks, the agent
 frameworks' own tools, MCP, aiohttp, Litestar and others); for the rest it is what their documentation says, and
-`python -m turnlane.checker.libraries.verify` checks the names only. A comment stands where it surprises or depends.
+`python -m turnlane.checker.libraries.verify` checks the names only. A comment stands where it
+surprises or depends.
 """
 
 from __future__ import annotations
