@@ -97,6 +97,8 @@ class _Check:
         self._texts = texts
         self._began = time.time_ns()
         self._kept: dict[Task, Kept] = {}
+        self._looks: dict[Task, Sized] = {}
+        """Of the files that are not kept."""
 
     def run(self, jobs: int) -> _Said:
         """Check everything."""
@@ -150,7 +152,8 @@ class _Check:
         look = language(task.language).look(data)
         if extraction.marked(data):
             look = look._replace(matters=True)
-        return Sized(task.path, len(data), look)
+        self._looks[task] = Sized(task.path, len(data), look)
+        return self._looks[task]
 
     def _trusted(self, path: str) -> tuple[int, int, int] | None:
         """The stamp of a file, if it is sure to change with the file."""
@@ -188,16 +191,9 @@ class _Check:
         return said
 
     def _row(self, task: Task, read: extraction.Read) -> Kept:
-        data = self._texts.data(task.path)
-        look = language(task.language).look(data)
-        return Kept(
-            self._trusted(task.path),
-            read.digest,
-            read.marked,
-            len(data),
-            (look.links, look.matters),
-            cache.dumps(read.facts),
-        )
+        _, size, (links, matters) = self._looks[task]
+        stamp = self._trusted(task.path)
+        return Kept(stamp, read.digest, read.marked, size, (links, matters), cache.dumps(read.facts))
 
     def _in_processes(self, jobs: int) -> Iterator[_Said]:
         by_key: dict[str, Task] = {}

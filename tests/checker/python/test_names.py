@@ -17,7 +17,7 @@ FILES = (
 )
 
 
-@pytest.mark.parametrize("root", ["", "/work/trees/", "../elsewhere/"])
+@pytest.mark.parametrize("root", ["", "/srv/trees/", "../elsewhere/"])
 @pytest.mark.parametrize(
     ("dotted", "importer", "expected"),
     [

@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 from turnlane.checker.libraries.frameworks import ClassEntry, lookup
-from turnlane.checker.python.explore import symbol_of
 from turnlane.checker.python.facts import Attribute, Call, Expression, Name, Scope
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import known_entry
-from turnlane.checker.python.values import ClassObject, FunctionObject, Instance, Method, Ref
+from turnlane.checker.python.values import ClassObject, FunctionObject, Instance, Method, Ref, symbol_of
 
 STANDARD: Final = frozenset(
     {

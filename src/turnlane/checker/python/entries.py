@@ -24,7 +24,7 @@ from turnlane.checker.python.facts import (
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView, Program
 from turnlane.checker.python.situations import Situation
-from turnlane.checker.python.values import External, FunctionObject, Method, Ref
+from turnlane.checker.python.values import External, FunctionObject, Ref, symbol_of
 
 
 class Entry(NamedTuple):
@@ -109,24 +109,13 @@ def _rows_of(decorator: Expression, around: Frame, evaluator: Evaluator, how: st
     what = call.callee if call is not None else decorator
     found: list[Registration] = []
     for ref in evaluator.evaluate(what, around):
-        found += [row for row in hosts.by_symbol(registered_symbol(ref)) if row.how == how]
+        found += [row for row in hosts.by_symbol(symbol_of(ref)) if row.how == how]
     if not found and call is not None and how == "decorator" and isinstance(what, Attribute):
         first = call.arguments[0].value if call.arguments and isinstance(call.arguments[0], Constant) else None
         context = hosts.route_by_shape(what.name, first)
         if context is not None:
             found.append(hosts.Registration(what.name, "decorator", (), context))
     return found
-
-
-def registered_symbol(ref: Ref) -> str:
-    """The dotted name under which a row may know the value."""
-    match ref.value:
-        case External(name=name):
-            return name
-        case Method() as method:
-            return method.symbol
-        case _:
-            return ""
 
 
 def _decorated_class(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterator[Entry]:
@@ -154,7 +143,7 @@ def _handed_over(view: ModuleView, scope: Scope, evaluator: Evaluator) -> Iterat
             yield from _decorated_by_hand(call, frame, evaluator)
             continue
         for ref in evaluator.evaluate(call.callee, frame):
-            for row in hosts.by_symbol(registered_symbol(ref)):
+            for row in hosts.by_symbol(symbol_of(ref)):
                 if row.how == "argument":
                     yield from handed_to(row, call, frame, evaluator)
 

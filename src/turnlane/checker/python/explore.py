@@ -15,7 +15,7 @@ from turnlane.checker.libraries.effects import by_method
 from turnlane.checker.python.boundaries import Crossing, crossing_of
 from turnlane.checker.python.entries import Entry, entries_of
 from turnlane.checker.python.evaluate import Evaluator
-from turnlane.checker.python.facts import Attribute, Block, Call, Constant, Name, Scope
+from turnlane.checker.python.facts import Attribute, Block, Call, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
 from turnlane.checker.python.situations import Situation
@@ -27,6 +27,7 @@ from turnlane.checker.python.values import (
     LiteralValue,
     Method,
     Ref,
+    symbol_of,
 )
 
 LONGEST_ROUTE: Final = 24
@@ -85,22 +86,18 @@ class Site(NamedTuple):
     def situation(self) -> Situation:
         return self.route.situation
 
+    def way(self) -> Iterator[tuple[Route, int]]:
+        """Each function on the way here, this one first, with its call that leads on; -1 past the entry point."""
+        after = self.number
+        for route in reversed(self.route.steps()):
+            yield route, after
+            after = route.call
+
     def blocks(self) -> Iterator[Block]:
         """The blocks around the call, innermost first."""
         scope = self.scope
         for number in self.frame.view.blocks_around(scope, self.call.block):
             yield scope.blocks[number]
-
-
-def symbol_of(ref: Ref) -> str:
-    """The dotted name of something outside the project; empty for what the project defines."""
-    match ref.value:
-        case External(name=name):
-            return name
-        case Method() as method:
-            return method.symbol
-        case _:
-            return ""
 
 
 class Exploration:
@@ -281,10 +278,3 @@ def _after(scope: Scope, block: Block) -> set[int]:
         for number, other in enumerate(scope.blocks)
         if other.line > block.end_line and other.parent == block.parent
     }
-
-
-def is_constant(call: Call, keyword: str, value: object) -> bool:
-    """Whether a call gives `keyword` that very constant."""
-    return any(
-        name == keyword and isinstance(given, Constant) and given.value is value for name, given in call.keywords
-    )

@@ -20,8 +20,8 @@ from turnlane.checker.python.facts import (
 )
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
-from turnlane.checker.python.project import Project, symbol_of
-from turnlane.checker.python.values import Instance, Method
+from turnlane.checker.python.project import Project
+from turnlane.checker.python.values import Instance, Method, symbol_of
 
 LOOP: Final = "asyncio.AbstractEventLoop"
 

@@ -15,7 +15,7 @@ from turnlane.checker.libraries import frameworks
 from turnlane.checker.libraries.frameworks import ClassEntry, FunctionEntry
 from turnlane.checker.libraries.frameworks import Method as MethodEntry
 from turnlane.checker.python.evaluate import Evaluator
-from turnlane.checker.python.explore import Exploration, Route, Site, symbol_of
+from turnlane.checker.python.explore import Exploration, Route, Site
 from turnlane.checker.python.facts import Attribute, Awaited, Call, CallRef, Expression, Module, Scope, Span
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import Program
@@ -126,12 +126,10 @@ class Project:
 
         The route is that of the function that reads it.
         """
-        after: int = site.number
-        for route in reversed(site.route.steps()):
+        for route, number in site.way():
             if route.frame.place == holder.reader:
-                call = route.frame.scope.calls[after]
+                call = route.frame.scope.calls[number]
                 return self._read_place(route.frame, call, holder.root), route
-            after = route.call
         return self.site_place(site), site.route
 
     def _read_place(self, frame: Frame, call: Call, name: str) -> Place:
@@ -151,13 +149,11 @@ class Project:
         In one file it is the call itself; from another file it is the call in the last async function, which
         is the line to change. The route is that of the function where the place stands.
         """
-        after = site.number
-        for route in reversed(site.route.steps()):
+        for route, number in site.way():
             if route.frame.scope.is_async or route.call < 0:
                 if route.frame.path == site.path:
                     break
-                return Place(route.frame.path, *route.frame.scope.calls[after].span), route
-            after = route.call
+                return Place(route.frame.path, *route.frame.scope.calls[number].span), route
         return self.site_place(site), site.route
 
     def ways(self, site: Site, through: Callable[[Frame], bool]) -> Iterator[Site]:
@@ -388,5 +384,4 @@ __all__ = [
     "class_entry",
     "class_name",
     "describe",
-    "symbol_of",
 ]

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from turnlane.checker.libraries.effects import effect
-from turnlane.checker.python.explore import Route, symbol_of
+from turnlane.checker.python.explore import Route
 from turnlane.checker.python.facts import Block, Call, CallRef, Expression, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.request_data import mentions
+from turnlane.checker.python.values import symbol_of
 
 CATCH_ALL = frozenset({"Exception", "BaseException"})
 LOOPS = frozenset({"for", "while"})

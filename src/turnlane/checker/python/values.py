@@ -234,3 +234,14 @@ def held(item: Ref, holder: Ref, attribute: str = "") -> Ref:
 def is_object(value: Value) -> bool:
     """Whether it matters who else holds the value."""
     return isinstance(value, Instance | Container | Coroutine | Stream | Task)
+
+
+def symbol_of(ref: Ref) -> str:
+    """The dotted name of something outside the project; empty for what the project defines."""
+    match ref.value:
+        case External(name=name):
+            return name
+        case Method() as method:
+            return method.symbol
+        case _:
+            return ""

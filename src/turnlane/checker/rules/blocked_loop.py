@@ -8,9 +8,10 @@ from typing import Final
 from turnlane.checker import edits
 from turnlane.checker.finding import Finding, Fix, Place, Severity
 from turnlane.checker.python.blocking import blocking_runs, blocking_waits, on_hosts_loop
-from turnlane.checker.python.explore import Site, symbol_of
+from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Constant
 from turnlane.checker.python.project import AgentCall, Project
+from turnlane.checker.python.values import symbol_of
 from turnlane.checker.rule import Example, Rule
 
 

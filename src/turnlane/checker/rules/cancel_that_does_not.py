@@ -8,12 +8,12 @@ from typing import Final
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.frameworks import ClassEntry, lookup
 from turnlane.checker.python.boundaries import crossing_of
-from turnlane.checker.python.explore import Site, symbol_of
+from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Call, CallRef, Expression, Name
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import known_entry, leading_to, leading_to_runs
-from turnlane.checker.python.values import FunctionObject, Method, Value
+from turnlane.checker.python.values import FunctionObject, Method, Value, symbol_of
 from turnlane.checker.rule import Example, Rule
 
 _TIMEOUTS: Final = frozenset(

@@ -7,9 +7,9 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.effects import effect
-from turnlane.checker.python.explore import Route, Site, symbol_of
+from turnlane.checker.python.explore import Route, Site
 from turnlane.checker.python.project import Project, agent_calls_of, class_name
-from turnlane.checker.python.values import Ref
+from turnlane.checker.python.values import Ref, symbol_of
 from turnlane.checker.rule import Example, Rule
 
 HOLDS_CONNECTIONS: Final = frozenset(

@@ -8,12 +8,12 @@ from typing import Final
 from turnlane.checker import edits
 from turnlane.checker.finding import Finding, Fix
 from turnlane.checker.libraries.effects import EFFECTS
-from turnlane.checker.python.explore import symbol_of
 from turnlane.checker.python.facts import Assignment, Attribute, Call, CallRef, Expression, Name, Scope
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.program import ModuleView
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import begins_run
+from turnlane.checker.python.values import symbol_of
 from turnlane.checker.rule import Example, Rule
 
 _KEPT_BY_THE_HOST: Final = frozenset({"nicegui.background_tasks.create", "tornado.ioloop.IOLoop.spawn_callback"})

@@ -7,13 +7,13 @@ from typing import Final
 
 from turnlane.checker.finding import Finding
 from turnlane.checker.python.explore import Site
-from turnlane.checker.python.facts import Attribute, Block, Name, Scope
+from turnlane.checker.python.facts import Attribute, Name, Scope
 from turnlane.checker.python.project import AgentCall, Project
+from turnlane.checker.python.retries import catches_all
 from turnlane.checker.python.values import Instance
 from turnlane.checker.rule import Example, Rule
 
 LOOPS: Final = frozenset({"for", "async for", "while"})
-CATCH_ALL: Final = frozenset({"Exception", "BaseException"})
 
 
 class KeptAfterAnError(Rule):
@@ -109,17 +109,13 @@ def _goes_on(call: AgentCall) -> bool:
     handlers = [
         number
         for number, block in enumerate(scope.blocks)
-        if block.kind == "except" and block.partner == attempt and _catches_all(block)
+        if block.kind == "except" and block.partner == attempt and catches_all(block)
     ]
     return (
         bool(handlers)
         and not _made_inside(call, loop)
         and not any(_leaves_or_renews(scope, site, n) for n in handlers)
     )
-
-
-def _catches_all(block: Block) -> bool:
-    return not block.subject or any(getattr(one, "id", "") in CATCH_ALL for one in block.subject)
 
 
 def _made_inside(call: AgentCall, loop: int) -> bool:

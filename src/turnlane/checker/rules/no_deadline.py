@@ -146,7 +146,7 @@ def chat():
         for call in runs:
             # One deadline for the turn covers all its runs.
             handler = call.site.route.steps()[0].frame.place
-            if handler not in told and not any(_ends(route, number) for route, number in _way(call.site)):
+            if handler not in told and not any(_ends(route, number) for route, number in call.site.way()):
                 told.add(handler)
                 yield self._finding(project, call)
 
@@ -163,14 +163,6 @@ def chat():
 
 def _in_request(site: Site) -> bool:
     return site.situation.serves and site.situation.kind == "request"
-
-
-def _way(site: Site) -> Iterator[tuple[Route, int]]:
-    """Each function on the way to a call, with the call in it that leads on."""
-    after = site.number
-    for route in reversed(site.route.steps()):
-        yield route, after
-        after = route.call
 
 
 def _ends(route: Route, number: int) -> bool:

@@ -12,12 +12,12 @@ from turnlane.checker.finding import Finding, Fix, Place
 from turnlane.checker.libraries.frameworks import ClassEntry, FunctionEntry, lookup
 from turnlane.checker.libraries.frameworks import Method as MethodEntry
 from turnlane.checker.python.awaitables import Awaitables, is_plain
-from turnlane.checker.python.explore import Site, symbol_of
+from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, CallRef, Constant, Expression, Items, Name, Scope, Text
 from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.running import known_entry
-from turnlane.checker.python.values import External, FunctionObject, Method, Ref
+from turnlane.checker.python.values import External, FunctionObject, Method, Ref, symbol_of
 from turnlane.checker.rule import Example, Rule
 
 _FAMILIES: Final = frozenset({"classic", "agentchat", "core", "openai"})

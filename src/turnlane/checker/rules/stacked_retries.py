@@ -133,12 +133,10 @@ async def main(client: OpenAIChatCompletionClient):
 
 
 def _retries_on_the_way(project: Project, call: AgentCall) -> Iterator[Step]:
-    after = call.site.number
-    for route in reversed(call.site.route.steps()):
-        yield from _retries_of(project, route, after)
-        if swallowed(route.frame.view, route.frame.scope, route.frame.scope.calls[after].block):
+    for route, number in call.site.way():
+        yield from _retries_of(project, route, number)
+        if swallowed(route.frame.view, route.frame.scope, route.frame.scope.calls[number].block):
             return  # what stands further out never meets the error
-        after = route.call
 
 
 def _retries_of(project: Project, route: Route, number: int) -> Iterator[Step]:

@@ -8,7 +8,7 @@ from typing import Final
 from turnlane.checker.finding import Finding
 from turnlane.checker.libraries.hosts import by_symbol
 from turnlane.checker.python.catching import escapes, plain_name, raised_name
-from turnlane.checker.python.entries import Entry, registered_symbol
+from turnlane.checker.python.entries import Entry
 from turnlane.checker.python.facts import (
     Attribute,
     Awaited,
@@ -29,6 +29,7 @@ from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.request_data import mentions, names_in
 from turnlane.checker.python.tools import AUTOGEN, tools
+from turnlane.checker.python.values import symbol_of
 from turnlane.checker.rule import Example, Rule
 
 PROGRAMMERS_ERRORS: Final = frozenset({"NotImplementedError", "AssertionError", "TypeError"})
@@ -322,7 +323,7 @@ def _is_plain(project: Project, decorator: Expression, frame: Frame) -> bool:
     callee = around.scope.calls[decorator.number].callee if isinstance(decorator, CallRef) else decorator
     if plain_name(callee) in HARMLESS:
         return True
-    return any(by_symbol(registered_symbol(ref)) for ref in project.evaluator.evaluate(callee, around))
+    return any(by_symbol(symbol_of(ref)) for ref in project.evaluator.evaluate(callee, around))
 
 
 MEANT_FOR_THE_MODEL: Final = frozenset({"ToolError", "ToolException", "ModelRetry", "ToolRetryError"})

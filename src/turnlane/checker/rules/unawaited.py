@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from turnlane.checker import edits
 from turnlane.checker.finding import Finding, Fix
 from turnlane.checker.python.awaitables import Awaitable, Awaitables
-from turnlane.checker.python.explore import Site, symbol_of
+from turnlane.checker.python.explore import Site
 from turnlane.checker.python.facts import Attribute, CallRef, Name, Read, Scope
 from turnlane.checker.python.project import Project
+from turnlane.checker.python.values import symbol_of
 from turnlane.checker.rule import Example, Rule
 
 _OF_COROUTINES: Final = frozenset({"close", "send", "throw", "aclose", "asend", "athrow"})

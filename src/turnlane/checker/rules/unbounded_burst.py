@@ -23,9 +23,8 @@ from turnlane.checker.python.frames import Frame
 from turnlane.checker.python.project import Project
 from turnlane.checker.python.values import External, Instance
 from turnlane.checker.rule import Example, Rule
+from turnlane.checker.rules.overlapping_runs import AT_ONCE, STARTS
 
-AT_ONCE: Final = ("asyncio.gather", "asyncio.wait", "asyncio.as_completed", "asyncio.tasks.gather")
-STARTS: Final = frozenset({"create_task", "ensure_future"})
 FEW: Final = 10
 """Items written out in the program that are few enough to run at once."""
 
@@ -99,7 +98,7 @@ async def in_batches(questions, agents):
         for call in project.agent_calls:
             if call.kind == "sync":
                 continue
-            for route, number in _way(call.site):
+            for route, number in call.site.way():
                 burst = bursts.get((route.frame, number))
                 if burst is not None and not _limited(project, call.site, route):
                     yield Finding(
@@ -110,14 +109,6 @@ async def in_batches(questions, agents):
                         "warning",
                     )
                     break
-
-
-def _way(site: Site) -> Iterator[tuple[Route, int]]:
-    """Each frame on the way to a call, with the call in it that leads on."""
-    after = site.number
-    for route in reversed(site.route.steps()):
-        yield route, after
-        after = route.call
 
 
 def _elements(site: Site) -> Iterator[int]:
@@ -181,7 +172,7 @@ def _many(scope: Scope, block: int) -> bool:
 
 def _limited(project: Project, site: Site, until: Route) -> bool:
     """Whether a semaphore is held on the way from the burst to the run."""
-    for route, number in _way(site):
+    for route, number in site.way():
         if _holds_limit(project, route.frame, number):
             return True
         if route is until:
