@@ -148,7 +148,8 @@ class _Check:
         try:
             data = self._texts.data(task.path)
         except OSError:
-            return Sized(task.path, 0, Look())  # reading it says why
+            # Reading it says why, unless it can be read by then.
+            return self._looks.setdefault(task, Sized(task.path, 0, Look()))
         look = language(task.language).look(data)
         if extraction.marked(data):
             look = look._replace(matters=True)
