@@ -27,6 +27,7 @@ from turnlane.runtime.conversation import (
     NewTurn,
     Outcome,
     SavedState,
+    StopAsk,
     TurnEvent,
     new_id,
 )
@@ -53,7 +54,7 @@ class NoOpWorker:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def stop(self, turn_id: str, attempt: int) -> None: ...
+    def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None: ...
 
     def lost(self, turn_id: str, attempt: int) -> None: ...
 

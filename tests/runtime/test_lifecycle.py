@@ -29,14 +29,14 @@ def test_a_move_leads_where_the_table_says_or_is_refused_by_name(status: Status,
 
 
 def test_a_refusal_names_what_is_allowed() -> None:
-    with pytest.raises(IllegalMove, match="allowed: claim, cancel, fail"):
+    with pytest.raises(IllegalMove, match="allowed: claim, cancel, interrupt, fail"):
         after("queued", "complete")
     with pytest.raises(IllegalMove, match="nothing: it has ended"):
         after("failed", "claim")
 
 
 def test_the_ended_ones_are_those_with_an_ending_move() -> None:
-    assert {"completed", "incomplete", "failed", "cancelled"} == ENDED
+    assert {"completed", "incomplete", "failed", "cancelled", "interrupted", "needs_attention"} == ENDED
     assert set(ENDING_MOVE) == ENDED
     for status, move in ENDING_MOVE.items():
         assert after("running", move) == status

@@ -24,6 +24,7 @@ from turnlane.runtime.conversation import (
     JsonObject,
     Outcome,
     SavedState,
+    StopAsk,
     TurnEvent,
     Usage,
 )
@@ -157,7 +158,7 @@ class ScriptedWorker:
         task = asyncio.get_running_loop().create_task(self._run(claim))
         self.tasks[claim.turn.id, claim.attempt] = task
 
-    def stop(self, turn_id: str, attempt: int) -> None:
+    def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
         self.tasks[turn_id, attempt].cancel()
 
     def lost(self, turn_id: str, attempt: int) -> None:

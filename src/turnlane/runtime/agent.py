@@ -27,7 +27,7 @@ from turnlane.runtime.conversation import (
 if TYPE_CHECKING:
     from turnlane.runtime.model import ModelBoundary
 
-StopReason: TypeAlias = Literal["cancelled", "deadline", "lost", "shutdown"]
+StopReason: TypeAlias = Literal["cancelled", "interrupted", "rolled_back", "deadline", "lost", "shutdown"]
 
 
 class TurnStopped(Exception):

@@ -56,7 +56,25 @@ class AgentSettings(BaseModel):
     )
     when_busy: WhenBusy = Field(
         default="enqueue",
-        description="What a turn does while its conversation has another: `enqueue` waits, `reject` answers 409.",
+        description="What a turn does while its conversation has another: `enqueue` waits, `reject` answers 409, "
+        "`interrupt` stops it and keeps what it said, `rollback` stops and forgets it, `merge` joins the one that "
+        "waits, `debounce` also waits for further messages.",
+    )
+    debounce: float = Field(
+        default=1.0,
+        gt=0,
+        le=3600,
+        description="Seconds without another message before a turn starts, where `when_busy` is `debounce`.",
+    )
+    ledger: bool = Field(
+        default=True,
+        description="Keep model answers and tool results of a running turn, so that a turn that is run again "
+        "after a crash neither pays nor acts twice.",
+    )
+    once_tools: frozenset[str] = Field(
+        default=frozenset(),
+        description="Names of tools that must not run a second time for the same call: an attempt that dies "
+        "inside one ends as `needs_attention`. The same as decorating them with `turnlane.once`.",
     )
     description: str | None = Field(default=None, description="Shown by `GET /v1/models`.")
 

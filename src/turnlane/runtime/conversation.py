@@ -24,10 +24,24 @@ never used again, because the next attempt starts in the next block; so a reader
 the last number it saw can't miss an event of the new attempt (promise 8).
 """
 
-Status: TypeAlias = Literal["queued", "running", "completed", "incomplete", "failed", "cancelled"]
+Status: TypeAlias = Literal[
+    "queued", "running", "completed", "incomplete", "failed", "cancelled", "interrupted", "needs_attention"
+]
+"""How far a turn is. `interrupted`: a later message stopped it, and what was said until then stays in the
+conversation. `needs_attention`: its owner died inside a tool that must not be run twice; a person has to look."""
 
-WhenBusy: TypeAlias = Literal["enqueue", "reject"]
-"""What a turn does when its conversation has a turn that has not ended: wait in the lane, or 409."""
+WhenBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "rollback", "merge", "debounce"]
+"""What a new turn does while its conversation has turns that have not ended ("double texting").
+
+enqueue: wait in the lane. reject: 409. interrupt: stop them and keep what was said: the new turn's agent sees
+their input and what they answered. rollback: stop them and forget them: they stay in the history as cancelled,
+and no agent sees them again. merge: join the last turn that still waits, so that both are one turn; wait like
+`enqueue` when none does. debounce: like `merge`, and the turn starts only after `NewTurn.delay` seconds without
+another message.
+"""
+
+StopAsk: TypeAlias = Literal["cancel", "interrupt", "rollback"]
+"""Why a turn is to stop: a user cancelled it, or a later message interrupts it or rolls it back."""
 
 
 def new_id(prefix: str) -> str:
@@ -188,6 +202,39 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """Something an attempt did that another attempt of the turn must not do again, or not pay again.
+
+    A model call has one entry, when it was answered. A tool call has two: `begun` before it runs and `ended` with
+    its result; entries of one attempt are kept in the order in which they were recorded.
+    """
+
+    kind: Literal["model", "tool"]
+    phase: Literal["begun", "ended"]
+    asked: str
+    """A digest of what was asked: the same question in another attempt gets the same answer."""
+    call: str
+    """Names the call in its attempt, so that `ended` finds its `begun`."""
+    name: str
+    """The tool, or the model."""
+    once: bool = False
+    """The tool must not run a second time for the same call."""
+    answer: Any = None
+    """JSON, in the framework's own shape; None while `begun`."""
+    usage: Usage = Usage()
+
+    def to_json(self) -> list[Any]:
+        u = self.usage
+        usage = [u.input_tokens, u.output_tokens, u.model_calls, u.retries]
+        return [self.kind, self.phase, self.asked, self.call, self.name, self.once, self.answer, usage]
+
+    @classmethod
+    def from_json(cls, row: Sequence[Any]) -> Self:
+        kind, phase, asked, call, name, once, answer, usage = row
+        return cls(kind, phase, asked, call, name, once, answer, Usage(*usage))
+
+
+@dataclass(frozen=True, slots=True)
 class NewTurn:
     """A message that asks to be accepted.
 
@@ -206,6 +253,8 @@ class NewTurn:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     when_busy: WhenBusy = "enqueue"
+    delay: float = 0.0
+    """Seconds without another message before the turn may start; for `when_busy="debounce"`, else 0."""
     max_queue: int | None = None
     """Turns that may wait in this conversation, when the agent asks for less than the engine's bound."""
     follows: str | None = None
@@ -239,10 +288,18 @@ class Turn:
     options: Mapping[str, Any] = field(default_factory=dict)
     request_id: str | None = None
     idempotency_key: str | None = None
-    cancel_requested: bool = False
+    stop_asked: StopAsk | None = None
+    """Set while a running turn is to stop, and kept when it has."""
+    not_before: float | None = None
+    """Seconds since the epoch; a turn that waits for further messages (debounce) does not start earlier."""
     created_at: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked for the turn to stop."""
+        return self.stop_asked is not None
 
     @property
     def ended(self) -> bool:
@@ -259,7 +316,10 @@ class Claim:
     turn: Turn
     state: SavedState | None
     items: Sequence[JsonObject] = ()
-    """Items added to the conversation since its last committed turn; the agent has not seen them."""
+    """What the saved state has not seen, in order: items added to the conversation since, and of interrupted
+    turns since their input and what they had answered (as assistant messages)."""
+    ledger: Sequence[LedgerEntry] = ()
+    """What earlier attempts of the turn recorded, in order."""
 
     @property
     def attempt(self) -> int:
@@ -297,3 +357,15 @@ class Lane:
     running: str | None
     queued: int
     oldest_at: float
+
+
+def carried_over(turn: Turn) -> list[JsonObject]:
+    """What an interrupted turn leaves for the agent of the next: its input, and what was answered until then."""
+    items: list[JsonObject] = list(turn.input)
+    for said in turn.output:
+        if said.get("type") == "message" and said.get("text"):
+            content = [{"type": "output_text", "text": said["text"]}]
+            items.append(
+                {"type": "message", "id": said.get("item", turn.id), "role": "assistant", "content": content}
+            )
+    return items

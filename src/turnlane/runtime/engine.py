@@ -26,9 +26,11 @@ from turnlane.runtime.conversation import (
     Entry,
     JsonObject,
     Lane,
+    LedgerEntry,
     NewTurn,
     Outcome,
     Status,
+    StopAsk,
     Turn,
     TurnEvent,
 )
@@ -123,10 +125,12 @@ class IdempotencyMismatch(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The turn that a request got. `created` is False when an idempotency key named a turn that exists."""
+    """The turn that a request got. `created` is False when an idempotency key named a turn that exists, or when
+    the message joined a turn that still waits (`merge`, `debounce`): then `joined` is True."""
 
     turn: Turn
     created: bool
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +163,9 @@ class Worker(Protocol):
         The slot is free again when the engine has seen `commit` or `release` for the claim."""
         ...
 
-    def stop(self, turn_id: str, attempt: int) -> None:
-        """A user cancelled the turn: end it in bounded time and commit it as cancelled."""
+    def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
+        """A user cancelled the turn, or a later message takes its place: end it in bounded time and commit it as
+        `cancelled`, or for "interrupt" as `interrupted` with what was said until now."""
         ...
 
     def lost(self, turn_id: str, attempt: int) -> None:
@@ -175,6 +180,11 @@ class Engine(ABC):
     """
 
     bounds: Bounds
+
+    @property
+    def trouble(self) -> str | None:
+        """One sentence while the store can't be used, for /readyz and the log; None while all is well."""
+        return None
 
     @abstractmethod
     async def open(self) -> None:
@@ -207,6 +217,19 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    async def record(self, claim: Claim, entries: Sequence[LedgerEntry]) -> None:
+        """Keep entries for further attempts of the turn; durable on return. They are forgotten when the turn ends,
+        but for one that `needs_attention`. Calls of one claim are kept in the order in which they were made.
+
+        Raises:
+            OwnershipLost: the attempt no longer owns the turn; nothing was kept.
+        """
+
+    @abstractmethod
+    async def ledger(self, turn_id: str) -> list[LedgerEntry]:
+        """What is kept for further attempts of a turn, in order; for operators and tests."""
+
+    @abstractmethod
     async def commit(self, claim: Claim, outcome: Outcome) -> Turn:
         """End the turn: status, output, events and state in one transaction; durable on return.
 
@@ -222,7 +245,11 @@ class Engine(ABC):
 
     @abstractmethod
     async def accept(self, new: NewTurn) -> Accepted:
-        """Store a turn at the end of its lane; durable on return.
+        """Store a turn at the end of its lane, or as its `when_busy` says; durable on return.
+
+        With "interrupt" and "rollback" all turns of the lane that still wait end at once, as `interrupted` or
+        `cancelled`, and a running one is asked to stop. A message that joins (`Accepted.joined`) adds its input to
+        the turn that waits; its idempotency key names that turn from then on.
 
         Raises:
             LaneFull, QueueFull, ConversationBusy, ConversationNotFound, WrongAgent, NotLatest,

@@ -7,17 +7,20 @@ from typing import Final, Literal, TypeAlias
 
 from turnlane.runtime.conversation import Status
 
-Move: TypeAlias = Literal["claim", "complete", "cut", "fail", "cancel", "release", "orphan"]
-"""claim: an owner starts an attempt. complete/cut/fail/cancel: it ends (cut: the answer is incomplete).
-release: the owner gives the turn back (drain). orphan: the owner died."""
+Move: TypeAlias = Literal["claim", "complete", "cut", "fail", "cancel", "interrupt", "hold", "release", "orphan"]
+"""claim: an owner starts an attempt. complete/cut/fail/cancel: it ends (cut: the answer is incomplete). interrupt:
+a later message ends it. hold: it ends because a person has to look first. release: the owner gives the turn back
+(drain). orphan: the owner died."""
 
 MOVES: Final[Mapping[Status, Mapping[Move, Status]]] = {
-    "queued": {"claim": "running", "cancel": "cancelled", "fail": "failed"},
+    "queued": {"claim": "running", "cancel": "cancelled", "interrupt": "interrupted", "fail": "failed"},
     "running": {
         "complete": "completed",
         "cut": "incomplete",
         "fail": "failed",
         "cancel": "cancelled",
+        "interrupt": "interrupted",
+        "hold": "needs_attention",
         "release": "queued",
         "orphan": "queued",
     },
@@ -25,6 +28,8 @@ MOVES: Final[Mapping[Status, Mapping[Move, Status]]] = {
     "incomplete": {},
     "failed": {},
     "cancelled": {},
+    "interrupted": {},
+    "needs_attention": {},
 }
 
 ENDED: Final[frozenset[Status]] = frozenset(status for status, moves in MOVES.items() if not moves)
@@ -34,6 +39,8 @@ ENDING_MOVE: Final[Mapping[Status, Move]] = {
     "incomplete": "cut",
     "failed": "fail",
     "cancelled": "cancel",
+    "interrupted": "interrupt",
+    "needs_attention": "hold",
 }
 
 

@@ -15,6 +15,7 @@ from turnlane.runtime.conversation import (
     Outcome,
     SavedState,
     Status,
+    StopAsk,
     TurnEvent,
     Usage,
     new_id,
@@ -40,7 +41,7 @@ class ScriptedWorker:
     def deliver(self, claim: Claim) -> None:
         self.claims.put_nowait(claim)
 
-    def stop(self, turn_id: str, attempt: int) -> None:
+    def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
         self.stopped.put_nowait((turn_id, attempt))
 
     def lost(self, turn_id: str, attempt: int) -> None:

@@ -6,17 +6,23 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Final
 
 from turnlane.runtime.agent import ActiveRuns, Adapter, Run, SharedObject, StopReason
 from turnlane.runtime.app import AgentSpec, App, AppError
-from turnlane.runtime.conversation import Claim, Turn
+from turnlane.runtime.conversation import Claim, StopAsk, Turn
 from turnlane.runtime.engine import Engine
 from turnlane.runtime.importing import where, without_a_key
 from turnlane.runtime.model import ModelBoundary
 from turnlane.runtime.tool_threads import ToolThreads
 from turnlane.telemetry.events import emit
 from turnlane.worker.turn import NotAnAgent, TurnAttempt, adapter_for, build
+
+STOPPED: Final[Mapping[StopAsk, StopReason]] = {
+    "cancel": "cancelled",
+    "interrupt": "interrupted",
+    "rollback": "rolled_back",
+}
 
 
 class TurnWorker:
@@ -134,8 +140,8 @@ class TurnWorker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def stop(self, turn_id: str, attempt: int) -> None:
-        self._end(turn_id, attempt, "cancelled")
+    def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
+        self._end(turn_id, attempt, STOPPED[why])
 
     def lost(self, turn_id: str, attempt: int) -> None:
         self._end(turn_id, attempt, "lost")

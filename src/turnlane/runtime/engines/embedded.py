@@ -16,6 +16,7 @@ from turnlane.runtime.conversation import (
     Entry,
     JsonObject,
     Lane,
+    LedgerEntry,
     NewTurn,
     Outcome,
     Status,
@@ -173,6 +174,12 @@ class EmbeddedEngine(Engine):
         self._flush.add(live, claim)
         if self._flush.is_behind(live):
             await self._flush.wait_for(live)
+
+    async def record(self, claim: Claim, entries: Sequence[LedgerEntry]) -> None:
+        self._owned(claim)
+
+    async def ledger(self, turn_id: str) -> list[LedgerEntry]:
+        return []
 
     async def commit(self, claim: Claim, outcome: Outcome) -> Turn:
         if outcome.status not in ENDED:
@@ -350,7 +357,7 @@ class EmbeddedEngine(Engine):
                 if (live := self._live.pop(turn_id, None)) is not None:
                     live.delete()
             case StopAsked(seat, turn_id, attempt):
-                self._call(self._workers[seat].stop, turn_id, attempt)
+                self._call(self._workers[seat].stop, turn_id, attempt, "cancel")
             case OwnerLost(seat, turn_id, attempt):
                 self._call(self._workers[seat].lost, turn_id, attempt)
 

@@ -171,7 +171,9 @@ class Moves:
                 "INSERT OR REPLACE INTO state SELECT conversation, position, ? FROM turn WHERE n = ?",
                 (state, running.number),
             )
-        turn = _ended_turn(claim.turn, outcome, now).with_(cancel_requested=running.cancel_requested)
+        turn = _ended_turn(claim.turn, outcome, now).with_(
+            stop_asked="cancel" if running.cancel_requested else None
+        )
         self._lanes.end(turn.conversation, now)
         self._effects.append(Ended(turn, outcome.events))
         self._ownership.run_what_fits(connection)
@@ -245,7 +247,7 @@ class Moves:
         running.cancel_requested = True
         if running.seat is not None:
             self._effects.append(StopAsked(running.seat, turn_id, turn.attempt))
-        return turn.with_(cancel_requested=True)
+        return turn.with_(stop_asked="cancel")
 
     def lanes(self, key: str | None, limit: int, connection: sqlite3.Connection) -> list[Lane]:
         return self._lanes.longest_waiting(key=key, limit=limit)

@@ -107,7 +107,7 @@ def turn_of(row: Sequence[Any]) -> Turn:
         position=row[4],
         status=row[5],
         attempt=row[6],
-        cancel_requested=bool(row[7]),
+        stop_asked="cancel" if row[7] else None,
         created_at=row[8],
         started_at=row[9],
         finished_at=row[10],
