@@ -13,6 +13,7 @@ from typing import Final
 from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn
 from turnlane.runtime.engine import ConversationNotFound, EngineError, WrongAgent
 from turnlane.runtime.engines import sqlite_rows as rows
+from turnlane.runtime.engines import stored_json
 from turnlane.runtime.engines.effects import Deleted, OwnerLost
 from turnlane.runtime.engines.sqlite_ownership import Ownership
 
@@ -52,8 +53,8 @@ class Conversations:
         """Raises: NotJson, or EngineError when the id is taken."""
         if _number_of(connection, conversation.id) is not None:
             raise EngineError(f"there is a conversation {conversation.id!r} already: use another id")
-        with rows.told_as_json("an item"):
-            stored = rows.item_rows(0, items)
+        with stored_json.told_as_json("an item"):
+            stored = stored_json.item_rows(0, items)
         number = self._insert(connection, conversation, conversation.key, conversation.agent)
         connection.executemany(INSERT_ITEM, [(number, *item) for item in stored])
 
@@ -61,7 +62,8 @@ class Conversations:
         self, conversation_id: str, metadata: Mapping[str, str], connection: sqlite3.Connection
     ) -> Conversation | None:
         connection.execute(
-            "UPDATE conversation SET metadata = ? WHERE id = ?", (rows.to_text(dict(metadata)), conversation_id)
+            "UPDATE conversation SET metadata = ? WHERE id = ?",
+            (stored_json.to_text(dict(metadata)), conversation_id),
         )
         return rows.read_conversation(connection, conversation_id)
 
@@ -87,8 +89,8 @@ class Conversations:
         if row is None:
             raise ConversationNotFound(conversation_id)
         number, _, _, last_position = row
-        with rows.told_as_json("an item"):
-            stored = rows.item_rows(last_position + 1, items)
+        with stored_json.told_as_json("an item"):
+            stored = stored_json.item_rows(last_position + 1, items)
         connection.executemany(INSERT_ITEM, [(number, *item) for item in stored])
 
     def delete_item(self, conversation_id: str, item_id: str, connection: sqlite3.Connection) -> bool:
@@ -141,7 +143,7 @@ class Conversations:
                 conversation.id,
                 key,
                 agent,
-                rows.to_text(dict(conversation.metadata)),
+                stored_json.to_text(dict(conversation.metadata)),
                 conversation.created_at or self._clock(),
             ),
         )

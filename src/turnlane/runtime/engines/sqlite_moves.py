@@ -30,6 +30,7 @@ from turnlane.runtime.engine import (
     QueueFull,
 )
 from turnlane.runtime.engines import sqlite_rows as rows
+from turnlane.runtime.engines import stored_json
 from turnlane.runtime.engines.effects import (
     Claimed,
     Effect,
@@ -43,17 +44,6 @@ from turnlane.runtime.engines.sqlite_conversations import INSERT_ITEM, Conversat
 from turnlane.runtime.engines.sqlite_ownership import Ownership, lost
 from turnlane.runtime.lifecycle import ENDING_MOVE, Move, after
 from turnlane.runtime.limits import Bounds
-
-CANCELLED: Final = Failure(type="Cancelled", message="the turn was cancelled", kind="cancelled", code="cancelled")
-
-
-def attempts_exhausted(attempts: int) -> Failure:
-    return Failure(
-        type="AttemptsExhausted",
-        message=f"the server died {attempts} times while this turn ran; it is not started again",
-        kind="attempts",
-        code="attempts_exhausted",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +88,12 @@ class Moves:
     def _recover_one(self, connection: sqlite3.Connection, stored: rows.StoredTurn) -> None:
         turn = stored.turn
         if turn.cancel_requested:
-            self._end_unowned(connection, stored, "cancel", CANCELLED)
+            self._end_unowned(connection, stored, "cancel", stored_json.CANCELLED)
             return
         queued = turn.with_(status=after(turn.status, "orphan"))
         if turn.attempt >= self._bounds.attempts:
             orphan = rows.StoredTurn(queued, stored.number, stored.home)
-            self._end_unowned(connection, orphan, "fail", attempts_exhausted(turn.attempt))
+            self._end_unowned(connection, orphan, "fail", stored_json.attempts_exhausted(turn.attempt))
         else:
             self._requeue_row(connection, stored.number, turn.attempt)
 
@@ -152,9 +142,9 @@ class Moves:
         running = self._ownership.owned(claim)
         now = self._clock()
         events = [*unwritten, *outcome.events]
-        with rows.told_as_json("the outcome"):
-            result = rows.result_text(outcome)
-            state = rows.to_text(outcome.state.to_json()) if outcome.state else None
+        with stored_json.told_as_json("the outcome"):
+            result = stored_json.result_text(outcome)
+            state = stored_json.to_text(outcome.state.to_json()) if outcome.state else None
             chunk = rows.chunk_row(running.number, events) if events else None
         status = after("running", ENDING_MOVE[outcome.status])
         ended = connection.execute(
@@ -171,7 +161,7 @@ class Moves:
                 "INSERT OR REPLACE INTO state SELECT conversation, position, ? FROM turn WHERE n = ?",
                 (state, running.number),
             )
-        turn = _ended_turn(claim.turn, outcome, now).with_(
+        turn = stored_json.ended_turn(claim.turn, outcome, now).with_(
             stop_asked="cancel" if running.cancel_requested else None
         )
         self._lanes.end(turn.conversation, now)
@@ -191,7 +181,7 @@ class Moves:
         conversation = claim.turn.conversation
         if running.cancel_requested:
             (stored,) = rows.read_stored(connection, "t.n = ?", running.number)
-            self._end_unowned(connection, stored, "cancel", CANCELLED)
+            self._end_unowned(connection, stored, "cancel", stored_json.CANCELLED)
             self._lanes.end(conversation, self._clock())
         else:
             after("running", "release")
@@ -218,9 +208,9 @@ class Moves:
         seat = self._lanes.seat_for_new(new.conversation, new.agent)
         if seat is None:
             self._check_bounds(new)
-        with rows.told_as_json("the turn"):
-            request = rows.request_text(new)
-            items = rows.item_rows(home.next_position, new.items)
+        with stored_json.told_as_json("the turn"):
+            request = stored_json.request_text(new)
+            items = stored_json.item_rows(home.next_position, new.items)
         number = self._conversations.settle(connection, home, new)
         connection.executemany(INSERT_ITEM, [(number, *item) for item in items])
         turn = self._first_turn(new, home.next_position + len(items), running=seat is not None)
@@ -240,7 +230,7 @@ class Moves:
         turn = stored.turn
         if turn.status == "queued":
             self._lanes.drop(turn.conversation, turn_id)
-            return self._end_unowned(connection, stored, "cancel", CANCELLED)
+            return self._end_unowned(connection, stored, "cancel", stored_json.CANCELLED)
         connection.execute("UPDATE turn SET cancel_requested = 1 WHERE n = ?", (stored.number,))
         running = self._lanes.owner(turn.conversation, turn_id, turn.attempt)
         assert running is not None
@@ -354,10 +344,10 @@ class Moves:
         finished = TurnEvent(seq=seq, kind="finished", at=now, data={"status": status})
         connection.execute(
             "UPDATE turn SET status = ?, result = ?, finished_at = ?, events_from = ? WHERE n = ?",
-            (status, rows.result_text(outcome), now, seq, stored.number),
+            (status, stored_json.result_text(outcome), now, seq, stored.number),
         )
         connection.execute(_INSERT_CHUNK, rows.chunk_row(stored.number, [finished]))
-        ended = _ended_turn(turn, outcome, now)
+        ended = stored_json.ended_turn(turn, outcome, now)
         self._effects.append(Ended(ended, [finished]))
         return ended
 
@@ -384,15 +374,3 @@ def _check_latest(connection: sqlite3.Connection, new: NewTurn) -> None:
     ).fetchone()
     if latest is None or latest[0] != new.follows:
         raise NotLatest(str(new.follows), latest[0] if latest else None)
-
-
-def _ended_turn(turn: Turn, outcome: Outcome, now: float) -> Turn:
-    return turn.with_(
-        status=outcome.status,
-        # As it is read back from the store: a turn has one shape, wherever it comes from.
-        output=list(outcome.output) or (),
-        usage=outcome.usage,
-        failure=outcome.failure,
-        incomplete=outcome.incomplete,
-        finished_at=now,
-    )

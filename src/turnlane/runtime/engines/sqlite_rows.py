@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
@@ -13,47 +13,18 @@ from typing import Any, Final
 from turnlane.runtime.conversation import (
     Conversation,
     Entry,
-    Failure,
     JsonObject,
-    NewTurn,
-    Outcome,
     Status,
     Turn,
     TurnEvent,
-    Usage,
 )
-from turnlane.runtime.engine import NotJson
+from turnlane.runtime.engines import stored_json
 
 SEQ_BITS: Final = 31
 """A chunk of events has the id (turn's n << SEQ_BITS) | first seq: one B-tree, in order, without an index."""
 
 CHUNKS_A_PAGE: Final = 16
 """Chunks of events that a reader takes from the store at once: what a slow reader holds in memory."""
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def to_text(value: object) -> str:
-    """Compact JSON, in ASCII: a lone surrogate of a model's answer could not be stored as UTF-8.
-
-    Raises:
-        TypeError, ValueError: it is not JSON.
-    """
-    return _encode(value)
-
-
-class told_as_json:
-    """Turns the errors of a value that is not JSON into `NotJson`, before anything is written."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, TypeError | ValueError | RecursionError):
-            raise NotJson(self._what, error) from error
 
 
 def number_of_new(inserted: sqlite3.Cursor) -> int:
@@ -70,35 +41,8 @@ TURN_COLUMNS: Final = """t.id, c.id, t.agent, t.key, t.position, t.status, t.att
 _TURNS: Final = f"SELECT {TURN_COLUMNS} FROM turn t JOIN conversation c ON c.n = t.conversation"  # noqa: S608
 
 
-def request_text(new: NewTurn) -> str:
-    request: JsonObject = {"input": list(new.input)}
-    if new.metadata:
-        request["metadata"] = dict(new.metadata)
-    if new.options:
-        request["options"] = dict(new.options)
-    if new.request_id is not None:
-        request["request_id"] = new.request_id
-    return to_text(request)
-
-
-def result_text(outcome: Outcome) -> str:
-    usage = outcome.usage
-    result: JsonObject = {
-        "output": list(outcome.output),
-        "usage": [usage.input_tokens, usage.output_tokens, usage.model_calls, usage.retries],
-    }
-    if outcome.failure is not None:
-        result["failure"] = outcome.failure.to_json()
-    if outcome.incomplete is not None:
-        result["incomplete"] = outcome.incomplete
-    return to_text(result)
-
-
 def turn_of(row: Sequence[Any]) -> Turn:
     """The turn of a row of `TURN_COLUMNS`."""
-    request = json.loads(row[12])
-    result = json.loads(row[13]) if row[13] is not None else {}
-    failure = result.get("failure")
     return Turn(
         id=row[0],
         conversation=row[1],
@@ -112,14 +56,8 @@ def turn_of(row: Sequence[Any]) -> Turn:
         started_at=row[9],
         finished_at=row[10],
         idempotency_key=row[11],
-        input=request["input"],
-        metadata=request.get("metadata", {}),
-        options=request.get("options", {}),
-        request_id=request.get("request_id"),
-        output=result.get("output") or (),
-        usage=Usage(*result.get("usage", ())),
-        failure=Failure.from_json(failure) if failure is not None else None,
-        incomplete=result.get("incomplete"),
+        **stored_json.request_fields(row[12]),
+        **stored_json.result_fields(row[13]),
     )
 
 
@@ -181,7 +119,7 @@ def chunk_id(number: int, seq: int) -> int:
 
 def chunk_row(number: int, events: Sequence[TurnEvent]) -> tuple[int, int, str]:
     """The row for events of the turn with this number; `events` is not empty and in order."""
-    return chunk_id(number, events[0].seq), events[-1].seq, to_text([event.to_json() for event in events])
+    return chunk_id(number, events[0].seq), events[-1].seq, stored_json.events_text(events)
 
 
 def read_events(connection: sqlite3.Connection, turn_id: str, after: int) -> list[TurnEvent]:
@@ -211,7 +149,7 @@ def read_superseded_events(connection: sqlite3.Connection, turn_id: str) -> list
 
 
 def _unpacked(rows: sqlite3.Cursor) -> list[TurnEvent]:
-    return [TurnEvent.from_json(event) for (events,) in rows for event in json.loads(events)]
+    return [event for (events,) in rows for event in stored_json.events_of(events)]
 
 
 # --- conversations ---
@@ -232,11 +170,6 @@ def read_state(connection: sqlite3.Connection, conversation_id: str) -> JsonObje
         (conversation_id,),
     ).fetchone()
     return json.loads(row[0]) if row else None
-
-
-def item_rows(position: int, items: Sequence[Mapping[str, Any]]) -> list[tuple[int, str | None, str]]:
-    """Rows (position, id, data) for items that are added from `position` on."""
-    return [(position + i, item.get("id"), to_text(item)) for i, item in enumerate(items)]
 
 
 def read_entries(
