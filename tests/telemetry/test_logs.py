@@ -124,6 +124,15 @@ def test_same_trouble_is_said_once() -> None:
     assert said == [{"reason": "disk full"}, {"reason": "read-only", "repeats": 999}]
 
 
+def test_trouble_after_its_end_is_said_again() -> None:
+    said: list[tuple[str, str]] = []
+    sink = log_sink(lambda level, event, fields: said.append((level, event)), clock=lambda: 0.0)
+    for event in ("engine.trouble", "engine.trouble", "engine.back", "engine.trouble"):
+        sink(event, {"reason": "disk full"})
+    trouble, back = ("error", "engine.trouble"), ("warning", "engine.back")
+    assert said == [trouble, back, trouble]
+
+
 def test_trouble_that_comes_back_is_said_again() -> None:
     now = [0.0]
     said = SaidOnce(lambda: now[0])

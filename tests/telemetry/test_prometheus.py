@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from turnlane.telemetry import prometheus
 from turnlane.telemetry.prometheus import MAX_VALUES, METRICS, BoundedValues, Metrics, route_of
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
@@ -63,6 +64,11 @@ class Stats:
         ("loop.blocked", {"seconds": 3.0, "ended": True}, "turnlane_loop_blocked_seconds_total", {}, 3.0),
         ("loop.blocked", {"seconds": 1.0, "ended": False}, "turnlane_loop_blocked_total", {}, 0),
         ("engine.trouble", {"reason": "disk full"}, "turnlane_engine_troubles_total", {}, 1),
+        ("engine.trouble", {"reason": "disk full"}, "turnlane_engine_up", {}, 0),
+        ("engine.back", {"seconds": 2.0}, "turnlane_engine_up", {}, 1),
+        ("turn.joined", {"agent": "a"}, "turnlane_turns_joined_total", {"agent": "a"}, 1),
+        ("turn.ended", {"agent": "a", "status": "needs_attention", "seconds": 2.0}, "turnlane_turns_total",
+         {"agent": "a", "status": "needs_attention"}, 1),
         ("request.ended", {"method": "POST", "path": "/v1/responses", "status": 200, "seconds": 0.1},
          "turnlane_http_requests_total", {"method": "POST", "route": "/v1/responses", "status": "200"}, 1),
     ],
@@ -99,6 +105,26 @@ def test_store_that_cannot_be_read_does_not_take_the_page_away() -> None:
     found = scrape(Metrics(stats))
     assert found["turnlane_turns_queued", ()] != found["turnlane_turns_queued", ()]  # NaN
     assert "process_resident_memory_bytes" in {name for name, _ in found}
+
+
+def test_engine_is_up_until_it_says_otherwise_and_again_after() -> None:
+    metrics = Metrics()
+    seen = [value(metrics, "turnlane_engine_up")]
+    for event in ("engine.trouble", "engine.back"):
+        metrics(event, {})
+        seen.append(value(metrics, "turnlane_engine_up"))
+    assert seen == [1, 0, 1]
+
+
+def test_store_that_does_not_answer_does_not_hold_the_page_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "STATS_PATIENCE", 0.01)
+
+    async def stats() -> Stats:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    found = scrape(Metrics(stats))
+    assert found["turnlane_turns_queued", ()] != found["turnlane_turns_queued", ()]  # NaN
 
 
 def test_unknown_events_and_missing_fields_do_no_harm() -> None:

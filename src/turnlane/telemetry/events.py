@@ -20,6 +20,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "request.ended": "an HTTP request was answered: method, path, status, seconds",
     "request.failed": "a bug of ours broke an HTTP request: method, path, type, message, stack",
     "turn.accepted": "a turn is durable: turn, conversation, agent, queued",
+    "turn.joined": "a message became part of a turn that still waits (merge, debounce): turn, conversation, agent",
     "turn.refused": "a turn was not accepted: reason, conversation, agent",
     "turn.started": "an attempt began: turn, conversation, attempt, agent, waited, input (when asked for)",
     "turn.ended": "a turn ended: turn, conversation, attempt, agent, status, seconds, tokens, model_calls, "
@@ -35,7 +36,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
     "loop.blocked": "the event loop stood still: seconds, stack, ended (it goes on again), hazard (TL108), note",
     "loop.lag": "how late the loop was, sampled: seconds",
-    "engine.trouble": "the store can't be read or written; turns wait, requests get 503: reason",
+    "engine.trouble": "the store can't be used; turns wait, requests and /readyz get 503: reason",
+    "engine.back": "the store can be used again, what waited goes on: seconds (how long it could not)",
 }
 """Every event, with its fields. The reference page of events is made from this table."""
 

@@ -30,6 +30,7 @@ LEVELS: Final[Mapping[str, LogLevel]] = {
     "request.ended": "info",
     "request.failed": "error",
     "turn.accepted": "debug",  # told again by turn.ended
+    "turn.joined": "info",  # its request id is in no other line of the turn
     "turn.refused": "info",  # the client's fault or the bound's, told to the client; may come in thousands
     "turn.started": "debug",  # told again by turn.ended
     "turn.ended": "info",
@@ -45,6 +46,7 @@ LEVELS: Final[Mapping[str, LogLevel]] = {
     "loop.blocked": "warning",
     "loop.lag": "debug",
     "engine.trouble": "error",
+    "engine.back": "warning",  # whoever reads of the trouble must read of its end
 }
 """The level of each event's line; `_level` knows the exceptions."""
 
@@ -122,6 +124,8 @@ def log_sink(
             if repeats is None:
                 return
             fields = {**fields, "repeats": repeats or None}
+        elif name == "engine.back":
+            said.forget()
         write(chosen, name, line_fields(fields, content=content))
 
     return sink
@@ -149,6 +153,10 @@ class SaidOnce:
             return None
         repeats, self._repeats, self._last = self._repeats, 0, message
         return repeats
+
+    def forget(self) -> None:
+        """What was said is over: the same is news when it comes again."""
+        self._last, self._repeats = None, 0
 
 
 def line_fields(fields: Mapping[str, Any], *, content: bool) -> dict[str, Any]:

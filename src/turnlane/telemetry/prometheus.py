@@ -6,6 +6,7 @@ conversations, turns, keys or anything a user sent, and every label has a bounde
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,9 @@ LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 
 MAX_VALUES: Final = 100
 """Distinct values of a label that come from the app's code (tools, models); all later ones are `other`."""
+
+STATS_PATIENCE: Final = 2.0
+"""Seconds a scrape waits for the engine: a store that doesn't answer must not take the other numbers away."""
 
 Event: TypeAlias = Mapping[str, Any]
 QueueStats: TypeAlias = Any
@@ -50,6 +54,7 @@ _MODEL: Final = ("provider", "model")
 METRICS: Final = (
     Metric("turns_accepted", "counter", "Turns accepted, durable.", ("agent",)),
     Metric("turns", "counter", "Turns that ended, by how.", ("agent", "status")),
+    Metric("turns_joined", "counter", "Messages that became part of a turn that still waited.", ("agent",)),
     Metric("turns_refused", "counter", "Turns not accepted, by reason.", ("reason",)),
     Metric("turns_released", "counter", "Turns given back to the queue by a stopping worker."),
     Metric("turns_dropped", "counter", "Late results refused because another attempt owns the turn."),
@@ -80,7 +85,8 @@ METRICS: Final = (
     ),
     Metric("loop_blocked", "counter", "Times the event loop stood still (hazard TL108)."),
     Metric("loop_blocked_seconds", "counter", "Seconds the event loop stood still."),
-    Metric("engine_troubles", "counter", "Times the store could not be written."),
+    Metric("engine_up", "gauge", "1: the store can be used; 0: it can't, turns wait and requests get 503."),
+    Metric("engine_troubles", "counter", "Times the store became unusable."),
     Metric("http_requests", "counter", "HTTP requests answered.", ("method", "route", "status")),
     Metric(
         "http_request_seconds",
@@ -137,12 +143,14 @@ class Metrics:
         self._histograms: dict[str, Histogram] = {}
         for metric in METRICS:
             self._make(metric)
+        self._set("engine_up", 1)
         ProcessCollector(registry=self.registry)
         self._values: dict[str, BoundedValues] = {}
         self._handlers: dict[str, Callable[[Event], None]] = {
             "turn.accepted": lambda event: self._count("turns_accepted", agent=event.get("agent")),
             "turn.started": self._turn_started,
             "turn.ended": self._turn_ended,
+            "turn.joined": lambda event: self._count("turns_joined", agent=event.get("agent")),
             # Not by agent: that name is what the client sent, and may be the very reason.
             "turn.refused": lambda event: self._count("turns_refused", reason=event.get("reason")),
             "turn.dropped": lambda _: self._count("turns_dropped"),
@@ -153,7 +161,8 @@ class Metrics:
             "tool.call": self._tool_call,
             "loop.lag": lambda event: self._observe("loop_lag_seconds", event["seconds"]),
             "loop.blocked": self._loop_blocked,
-            "engine.trouble": lambda _: self._count("engine_troubles"),
+            "engine.trouble": self._engine_trouble,
+            "engine.back": lambda _: self._set("engine_up", 1),
             "request.ended": self._request_ended,
         }
 
@@ -211,6 +220,10 @@ class Metrics:
             self._count("loop_blocked")
             self._count("loop_blocked_seconds", event["seconds"])
 
+    def _engine_trouble(self, _event: Event) -> None:
+        self._count("engine_troubles")
+        self._set("engine_up", 0)
+
     def _request_ended(self, event: Event) -> None:
         method = event.get("method")
         route = route_of(event)
@@ -250,7 +263,8 @@ class Metrics:
 
     async def _ask_engine(self, stats: Callable[[], Awaitable[QueueStats]]) -> None:
         try:
-            seen = await stats()
+            async with asyncio.timeout(STATS_PATIENCE):
+                seen = await stats()
         except Exception:
             # A store that can't be read must not take the other numbers away: NaN shows the gap.
             for name in ("turns_queued", "turns_running", "conversations_active", "oldest_queued_seconds"):
