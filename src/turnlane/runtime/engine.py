@@ -71,6 +71,18 @@ class LaneFull(Refused):
         self.retry_after = retry_after
 
 
+class TurnFull(LaneFull):
+    """As many messages as may wait in a conversation have joined one turn (`merge`, `debounce`)."""
+
+    def __init__(self, turn: str, bound: int, retry_after: float) -> None:
+        Refused.__init__(
+            self,
+            f"{bound} messages have joined turn {turn}, which is the bound of its conversation's queue; "
+            f"try again in {retry_after:.0f} s",
+        )
+        self.retry_after = retry_after
+
+
 class QueueFull(Refused):
     """The whole queue is at its bound. `retry_after` is in seconds."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from turnlane.runtime.conversation import (
@@ -113,13 +114,13 @@ def ended_turn(turn: Turn, outcome: Outcome, now: float) -> Turn:
 def joined_turn(turn: Turn, new: NewTurn, not_before: float | None) -> Turn:
     """A turn that waits, after the message `new` has joined it: the input of both in order.
 
-    Of metadata and options that both have the later wins; what is asked for says its newest request.
+    Of metadata and options that both have the later wins. It stays the turn that its first message made, with that
+    one's request id and idempotency key.
     """
     return turn.with_(
         input=[*turn.input, *new.input],
         metadata={**turn.metadata, **new.metadata},
         options={**turn.options, **new.options},
-        request_id=new.request_id or turn.request_id,
         not_before=not_before,
     )
 
@@ -165,6 +166,31 @@ STOPPED: Final[Mapping[StopAsk, tuple[Move, Failure | None]]] = {
     "rollback": ("cancel", ROLLED_BACK),
 }
 """How a turn ends that was asked to stop and has no owner (any more). An interrupted turn did not fail."""
+
+
+def stop_after(before: StopAsk | None, asked: StopAsk) -> StopAsk:
+    """What a turn is told that is asked to stop again: who wants it forgotten wins over who wants it kept."""
+    return asked if before in (None, "interrupt") else before
+
+
+def outcome_after_stop(outcome: Outcome, stop_asked: StopAsk | None) -> Outcome:
+    """What is kept of an outcome that came after somebody asked for a stop.
+
+    A turn that was quicker than a cancel or an interrupt has ended as it says. One that was rolled back is
+    forgotten even so: whoever rolled it back was told that no agent will see it. One that was interrupted first
+    and then cancelled or rolled back ends as the later of them says.
+    """
+    if stop_asked is None or stop_asked == "interrupt":
+        return outcome
+    forgotten = ("completed", "incomplete", "interrupted") if stop_asked == "rollback" else ("interrupted",)
+    if outcome.status not in forgotten:
+        return outcome
+    _, failure = STOPPED[stop_asked]
+    events = [
+        replace(event, data={**event.data, "status": "cancelled"}) if event.kind == "finished" else event
+        for event in outcome.events
+    ]
+    return replace(outcome, status="cancelled", failure=failure, incomplete=None, state=None, events=events)
 
 
 def attempts_exhausted(attempts: int) -> Failure:
