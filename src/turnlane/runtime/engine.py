@@ -35,6 +35,7 @@ from turnlane.runtime.conversation import (
     TurnEvent,
 )
 from turnlane.runtime.limits import Bounds
+from turnlane.runtime.shared_limits import SharedLimits
 
 
 class EngineError(Exception):
@@ -196,6 +197,11 @@ class Engine(ABC):
     @property
     def trouble(self) -> str | None:
         """One sentence while the store can't be used, for /readyz and the log; None while all is well."""
+        return None
+
+    @property
+    def shared_limits(self) -> SharedLimits | None:
+        """Where the workers of all processes share the limits of model providers; None: only one process serves."""
         return None
 
     @abstractmethod
