@@ -11,16 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from turnlane.cli.assembly import (
-    PRACTICE_KEY,
-    AddressUnavailable,
-    complaints,
-    running,
-    running_in_thread,
-)
+from turnlane.cli.assembly import PRACTICE_KEY, complaints, running, running_in_thread
 from turnlane.cli.complaint import Complaint
+from turnlane.cli.engine_address import EngineAddressError
+from turnlane.cli.listener import AddressUnavailable
 from turnlane.runtime.app import App, AppError
-from turnlane.runtime.engine import EngineUnavailable
 from turnlane.runtime.loading import load_app
 from turnlane.runtime.settings import ServeSettings
 from turnlane.server.keys import KeysError
@@ -145,7 +140,8 @@ async def test_what_fails_late_leaves_nothing_behind(
         ({"host": "0.0.0.0"}, KeysError, 2),
         ({"api_key_file": Path("gone")}, KeysError, 2),
         ({"host": "no.such.host.invalid"}, AddressUnavailable, 1),
-        ({"engine": "redis://x"}, EngineUnavailable, 1),
+        ({"engine": "redis://x"}, EngineAddressError, 2),
+        ({"no_worker": True}, EngineAddressError, 2),
     ],
 )
 async def test_what_it_refuses_becomes_a_sentence_and_a_status(

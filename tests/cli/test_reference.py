@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from turnlane.cli.reference import main, pages
-from turnlane.runtime.settings import ServeSettings, flag_of, variable_of
+from turnlane.runtime.settings import ServeSettings, WorkerSettings, flag_of, variable_of
+
+SETTINGS = {**ServeSettings.model_fields, **WorkerSettings.model_fields}
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -23,9 +25,9 @@ def test_pages_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "new").iterdir()} == set(pages())
 
 
-@pytest.mark.parametrize("field", ServeSettings.model_fields)
+@pytest.mark.parametrize("field", SETTINGS)
 def test_every_setting_is_a_flag_and_a_variable_and_says_what_it_is(field: str) -> None:
-    assert ServeSettings.model_fields[field].description
+    assert SETTINGS[field].description
     assert f"`{flag_of(field)}`" in pages()["settings.md"]
     assert f"`{flag_of(field)} " in pages()["cli.md"] or f"`{flag_of(field)}`" in pages()["cli.md"]
     assert variable_of(field) in pages()["cli.md"]

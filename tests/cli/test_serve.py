@@ -200,9 +200,9 @@ def test_open_to_others_without_keys(run: Run, echo: Path) -> None:
 
 
 def test_no_engine_of_that_name(run: Run, echo: Path) -> None:
-    status, said = refusal(run, echo, "--port", "0", "--engine", "postgres://u:secret@h/db")
-    assert status == 1
-    assert "no engine for 'postgres'" in said
+    status, said = refusal(run, echo, "--port", "0", "--engine", "mysql://u:secret@h/db")
+    assert status == 2
+    assert "no engine for 'mysql'" in said
     assert "secret" not in said
 
 

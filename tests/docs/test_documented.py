@@ -16,7 +16,7 @@ from turnlane.cli.main import VERBS
 from turnlane.cli.turns import verbs as turns_verbs
 from turnlane.runtime.app import AgentSettings
 from turnlane.runtime.conversation import EVENT_KINDS
-from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, flag_of, variable_of
+from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, WorkerSettings, flag_of, variable_of
 from turnlane.telemetry.events import EVENTS
 from turnlane.telemetry.prometheus import METRICS
 
@@ -33,8 +33,8 @@ def read(page: str) -> str:
 
 def test_every_setting() -> None:
     page = read("settings.md")
-    names = [flag_of(field) for field in ServeSettings.model_fields]
-    names += [variable_of(field) for field in ServeSettings.model_fields]
+    fields = {**ServeSettings.model_fields, **WorkerSettings.model_fields}
+    names = [name for field in fields for name in (flag_of(field), variable_of(field))]
     names += [*OTHER_VARIABLES, *AgentSettings.model_fields]
     assert [name for name in names if f"`{name}`" not in page] == []
 

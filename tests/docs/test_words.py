@@ -11,7 +11,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from turnlane.cli.main import command_line
-from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, variable_of
+from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, WorkerSettings, variable_of
 from turnlane.telemetry.events import EVENTS
 from turnlane.telemetry.prometheus import METRICS
 
@@ -101,7 +101,8 @@ def test_paths_of_the_repository_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [*hand_written(), *DEPLOYMENT], ids=name_of)
 def test_variables_exist(page: Path) -> None:
-    known = {variable_of(field) for field in ServeSettings.model_fields} | set(OTHER_VARIABLES) | IN_ENVIRONMENT
+    fields = {**ServeSettings.model_fields, **WorkerSettings.model_fields}
+    known = {variable_of(field) for field in fields} | set(OTHER_VARIABLES) | IN_ENVIRONMENT
     assert set(re.findall(r"\bTURNLANE_[A-Z_]*[A-Z]", page.read_text())) <= known
 
 

@@ -1,36 +1,36 @@
-"""Puts a serving process together: the one place that picks an engine and an adapter.
+"""Puts a serving process together: front end, worker or both.
 
-`running` starts everything in order and stops it in the reverse order; `turnlane serve`, `turnlane chat`, tests
-and benchmarks use it alike.
+`running` and `running_worker` start everything in order and stop it in the reverse order; `turnlane serve`,
+`turnlane worker`, `turnlane chat`, tests and benchmarks use them alike.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnlane.cli.complaint import FAILED, Complaint
+from turnlane.cli.engine_address import EngineAddress, EngineAddressError
+from turnlane.cli.listener import AddressUnavailable, Requests, bound_socket, listening, url_of
 from turnlane.practice import PortUnavailable, PracticeProvider, ScriptError
 from turnlane.runtime.agent import Adapter
 from turnlane.runtime.app import App, AppError
 from turnlane.runtime.engine import Engine, EngineUnavailable
-from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.intake import Intake
-from turnlane.runtime.settings import ServeSettings
+from turnlane.runtime.settings import ProcessSettings, ServeSettings, WorkerSettings
 from turnlane.runtime.versions import INSTALL
-from turnlane.server.app import create_app
+from turnlane.server.app import ALL_OPERATIONS, PROBES, create_app
 from turnlane.server.keys import ApiKeys, KeysError, check_binding
 from turnlane.server.settings import Readiness, ServerSettings
 from turnlane.telemetry.events import add_sink, emit
@@ -39,25 +39,20 @@ from turnlane.telemetry.prometheus import Metrics
 from turnlane.telemetry.redact import redact, remember_secrets
 from turnlane.worker.worker import TurnWorker
 
-STREAM_GRACE: Final = 3.0
-"""Seconds that open connections get after the drain. What still streams then follows a turn that waits."""
-
-KEEP_ALIVE: Final = 75.0
-"""Seconds; longer than a reverse proxy's own, so that the proxy and not we close an idle connection (else 502)."""
-
 PRACTICE_KEY: Final = "none-needed-for-practice"
 
-
-class AddressUnavailable(Exception):
-    """The address can't be listened on. The message says why and what to do."""
+EXPOSED: Final = (
+    "every user of this machine can read the password in --engine: set TURNLANE_ENGINE instead, or keep the "
+    "password in PGPASSWORD or a password file (PGPASSFILE)"
+)
 
 
 @contextmanager
 def complaints() -> Iterator[None]:
-    """Turns what `running` raises into what a verb says."""
+    """Turns what a serving process raises while it starts into what a verb says."""
     try:
         yield
-    except (AppError, KeysError, ScriptError) as error:
+    except (AppError, EngineAddressError, KeysError, ScriptError) as error:
         raise Complaint(redact(str(error))) from error
     except (AddressUnavailable, EngineUnavailable, PortUnavailable) as error:
         raise Complaint(redact(str(error)), FAILED) from error
@@ -65,17 +60,22 @@ def complaints() -> Iterator[None]:
 
 @dataclass
 class RunningServer:
-    """A process that serves. Made by `running`."""
+    """A process that serves: front end, worker or both. Made by `running` and `running_worker`."""
 
+    name: Literal["server", "worker"]
     app: App
-    settings: ServeSettings
+    settings: ProcessSettings
+    address: EngineAddress
     engine: Engine
-    worker: TurnWorker
+    worker: TurnWorker | None
+    """None: a front end, the agents run in other processes."""
     intake: Intake
     metrics: Metrics
     keys: ApiKeys | None
-    url: str
     practice: PracticeProvider | None
+    url: str = ""
+    """Empty: it listens nowhere."""
+    requests: Requests | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the HTTP server has ended by itself; it never should."""
     released: int = 0
@@ -84,12 +84,17 @@ class RunningServer:
     async def drain(self, grace: float) -> None:
         """Accept no more turns, wait up to `grace` seconds for running ones, give the rest back.
 
-        Reading goes on, so that streams of running turns come to their end.
+        Reading goes on, so that streams of running turns come to their end. Those of turns that run in other
+        processes get the same time.
         """
+        end = asyncio.get_running_loop().time() + grace
         if not self.intake.draining:
             self.intake.draining = True
-            emit("server.draining", grace=grace, running=self.worker.running)
-        self.released += await self.worker.drain(grace)
+            emit(f"{self.name}.draining", grace=grace, running=self.worker.running if self.worker else 0)
+        if self.worker is not None:
+            self.released += await self.worker.drain(grace)
+        if self.requests is not None and self.address.shared:
+            await self.requests.ended(end - asyncio.get_running_loop().time())
 
 
 @asynccontextmanager
@@ -105,41 +110,54 @@ async def running(
 
     Raises:
         AppError: the app can't be loaded, or an agent can't be made.
-        AddressUnavailable, EngineUnavailable, KeysError, ScriptError, PortUnavailable
+        AddressUnavailable, EngineAddressError, EngineUnavailable, KeysError, ScriptError, PortUnavailable
     """
+    address = EngineAddress.of(settings.engine, settings.data)
+    if settings.no_worker and not address.shared:
+        raise EngineAddressError(
+            f"--no-worker needs an engine that several processes share: in {address.shown} nobody else could run "
+            "the turns; leave it out, or give --engine postgresql://..."
+        )
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_bound_socket(settings.host, settings.port))
+        listener = stack.enter_context(bound_socket(settings.host, settings.port))
         keys = _keys(settings)
         check_binding(settings.host, keys, settings.allow_anonymous)
-        provider = stack.enter_context(_practice(settings))
-        loaded = app if isinstance(app, App) else app()
-        remember_secrets()  # the file may have loaded a .env
-        engine = await stack.enter_async_context(_open_engine(settings))
-        worker = await stack.enter_async_context(_started_worker(engine, loaded, settings))
-        if warmed_up is not None:
-            warmed_up()
-        metrics = Metrics(engine.stats)
-        stack.callback(add_sink(metrics))
-        server = RunningServer(
-            app=loaded,
-            settings=settings,
-            engine=engine,
-            worker=worker,
-            intake=Intake(engine, loaded.agents, worker.active),
-            metrics=metrics,
-            keys=keys,
-            url=_url(settings.host, listener),
-            practice=provider,
-        )
-        await stack.enter_async_context(_listening(server, listener))
-        stack.enter_context(_watched_loop(settings.loop_watch))
-        _tell_started(server)
+        server = await _started(stack, app, settings, address, keys, warmed_up, alone=settings.no_worker)
+        http = ServerSettings(host=settings.host, max_body=settings.max_body)
+        await _listen(stack, server, listener, http)
+        _serving(stack, server)
         yield server
-        await server.drain(0)
-        # Before the HTTP server ends: requests that still wait for a turn are told that it runs later.
-        await worker.close()
-        await engine.close()
-        emit("server.stopped", released=server.released)
+        await _end(server)
+
+
+@asynccontextmanager
+async def running_worker(
+    app: App | Callable[[], App], settings: WorkerSettings, *, warmed_up: Callable[[], None] | None = None
+) -> AsyncIterator[RunningServer]:
+    """A worker that takes turns, until the block ends; then it is drained without waiting.
+
+    Raises:
+        what `running` raises.
+    """
+    address = EngineAddress.of(settings.engine, Path())
+    if not address.shared:
+        raise EngineAddressError(
+            "a worker needs an engine that several processes share: give --engine postgresql://USER@HOST/DATABASE "
+            "or set TURNLANE_ENGINE; the embedded engine belongs to one process, whose `turnlane serve` runs the "
+            "agents"
+        )
+    async with AsyncExitStack() as stack:
+        listener = None
+        if settings.health_port is not None:
+            listener = stack.enter_context(
+                bound_socket(settings.health_host, settings.health_port, flag="health-port")
+            )
+        worker = await _started(stack, app, settings, address, _keys(settings), warmed_up, name="worker")
+        if listener is not None:
+            await _listen(stack, worker, listener, ServerSettings(host=settings.health_host))
+        _serving(stack, worker)
+        yield worker
+        await _end(worker)
 
 
 @contextmanager
@@ -194,54 +212,71 @@ def _run_thread(
 # --- the parts, in the order of their start ---
 
 
-@contextmanager
-def _bound_socket(host: str, port: int) -> Iterator[socket.socket]:
-    """The address, taken before anything slow or durable happens. It listens only when we are ready."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise AddressUnavailable(f"{host} is no address of this machine: {error.strerror}") from None
-    with socket.socket(family, kind, protocol) as listener:
-        # A restarted server must not wait for the connections of the one before to be forgotten.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-            _refuse_taken(listener, port)
-        except OSError as error:
-            raise AddressUnavailable(_why_not(host, port, error)) from None
-        yield listener
+async def _started(
+    stack: AsyncExitStack,
+    app: App | Callable[[], App],
+    settings: ProcessSettings,
+    address: EngineAddress,
+    keys: ApiKeys | None,
+    warmed_up: Callable[[], None] | None,
+    *,
+    name: Literal["server", "worker"] = "server",
+    alone: bool = False,
+) -> RunningServer:
+    """App, engine, worker (not with `alone`) and metrics, to be ended by `stack`."""
+    _remember_secrets(address)
+    provider = stack.enter_context(_practice(settings))
+    loaded = app if isinstance(app, App) else app()
+    _remember_secrets(address)  # the file may have loaded a .env
+    engine = await stack.enter_async_context(_opened(address.engine(settings)))
+    worker = None
+    if not alone:
+        worker = await stack.enter_async_context(_started_worker(engine, loaded, settings))
+    if warmed_up is not None:
+        warmed_up()
+    metrics = Metrics(engine.stats)
+    stack.callback(add_sink(metrics))
+    return RunningServer(
+        name=name,
+        app=loaded,
+        settings=settings,
+        address=address,
+        engine=engine,
+        worker=worker,
+        intake=Intake(engine, loaded.agents, worker.active if worker is not None else None),
+        metrics=metrics,
+        keys=keys,
+        practice=provider,
+    )
 
 
-def _refuse_taken(listener: socket.socket, port: int) -> None:
-    """With SO_REUSEADDR only `listen` tells that another process listens; tried on a twin, closed at once."""
-    if port == 0:
-        return
-    with socket.socket(listener.family, listener.type, listener.proto) as twin:
-        twin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        twin.bind(listener.getsockname())
-        twin.listen(1)
+def _serving(stack: AsyncExitStack, server: RunningServer) -> None:
+    stack.enter_context(_watched_loop(server.settings.loop_watch))
+    _tell_started(server)
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use by another process: stop it, or choose another with --port"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"no permission to listen on port {port} of {host}: choose a port from 1024 up with --port"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is no address of this machine: choose another with --host"
-    return f"can't listen on {host} port {port}: {error.strerror or error}"
+async def _end(server: RunningServer) -> None:
+    await server.drain(0)
+    # Before the HTTP server ends: requests that still wait for a turn are told that it runs later.
+    if server.worker is not None:
+        await server.worker.close()
+    await server.engine.close()
+    emit(f"{server.name}.stopped", released=server.released)
 
 
-def _keys(settings: ServeSettings) -> ApiKeys | None:
+def _remember_secrets(address: EngineAddress) -> None:
+    engine = {f"ENGINE_{number}_PASSWORD": secret for number, secret in enumerate(address.secrets)}
+    remember_secrets({**os.environ, **engine})
+
+
+def _keys(settings: ProcessSettings) -> ApiKeys | None:
     if settings.api_key_file is not None:
         return ApiKeys.from_file(settings.api_key_file)
     return ApiKeys.from_environment()
 
 
 @contextmanager
-def _practice(settings: ServeSettings) -> Iterator[PracticeProvider | None]:
+def _practice(settings: ProcessSettings) -> Iterator[PracticeProvider | None]:
     """The practice provider, if asked for, as what OpenAI's clients find in the environment.
 
     It has a thread and a loop of its own: an agent that blocks the server's loop must not block its model too.
@@ -271,8 +306,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _open_engine(settings: ServeSettings) -> AsyncIterator[Engine]:
-    engine = make_engine(settings.engine, settings.data, settings)
+async def _opened(engine: Engine) -> AsyncIterator[Engine]:
     await engine.open()
     try:
         yield engine
@@ -280,22 +314,8 @@ async def _open_engine(settings: ServeSettings) -> AsyncIterator[Engine]:
         await engine.close()
 
 
-def make_engine(url: str | None, folder: Path, settings: ServeSettings) -> Engine:
-    """The engine of a URL; None: the embedded one in `folder`.
-
-    Raises:
-        EngineUnavailable: there is no engine for the URL.
-    """
-    if url is not None:
-        raise EngineUnavailable(
-            f"there is no engine for {url.partition(':')[0]!r} in this version: leave --engine out to use the "
-            "embedded one, in the folder of --data"
-        )
-    return EmbeddedEngine(folder, bounds=settings.bounds)
-
-
 @asynccontextmanager
-async def _started_worker(engine: Engine, app: App, settings: ServeSettings) -> AsyncIterator[TurnWorker]:
+async def _started_worker(engine: Engine, app: App, settings: ProcessSettings) -> AsyncIterator[TurnWorker]:
     worker = TurnWorker(
         engine,
         app,
@@ -320,63 +340,21 @@ def _adapters() -> Sequence[Adapter]:
     return [AgentchatAdapter()]
 
 
-@asynccontextmanager
-async def _listening(server: RunningServer, listener: socket.socket) -> AsyncIterator[None]:
-    """The HTTP server, from when it listens."""
-    http = _Http(_config(server))
-    task = asyncio.create_task(http.serve(sockets=[listener]), name="http server")
-    task.add_done_callback(lambda _: server.stopped.set())
-    ready = asyncio.create_task(http.ready.wait())
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        ready.cancel()
-        task.result()
-    try:
-        yield
-    finally:
-        http.should_exit = True
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-class _Http(uvicorn.Server):
-    """uvicorn without its own signal handling: we drain first."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-
-def _config(server: RunningServer) -> uvicorn.Config:
-    settings = server.settings
+async def _listen(
+    stack: AsyncExitStack, server: RunningServer, listener: socket.socket, settings: ServerSettings
+) -> None:
+    """Answer requests: all of them at a server, those about its health at a worker."""
     http = create_app(
         server.intake,
         keys=server.keys,
-        settings=ServerSettings(host=settings.host, max_body=settings.max_body),
-        ready=lambda: Readiness(ready=True),
+        settings=settings,
+        ready=lambda: Readiness(ready=server.engine.trouble is None, reason=server.engine.trouble),
         metrics=server.metrics.page,
+        operations=ALL_OPERATIONS if server.name == "server" else PROBES,
     )
-    return uvicorn.Config(
-        _FreshMetrics(http, server.metrics),
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # A client's address that it can choose itself is worth nothing: who calls is told by the key, and TL402 is
-        # noticed by the connection's real other end.
-        proxy_headers=False,
-        timeout_keep_alive=int(KEEP_ALIVE),
-        timeout_graceful_shutdown=int(STREAM_GRACE),
-        backlog=2048,
-    )
+    server.requests = Requests(_FreshMetrics(http, server.metrics))
+    server.url = url_of(settings.host, listener)
+    await stack.enter_async_context(listening(server.requests, listener, server.stopped))
 
 
 class _FreshMetrics:
@@ -405,21 +383,13 @@ def _watched_loop(threshold: float) -> Iterator[None]:
         watch.stop()
 
 
-def _url(host: str, listener: socket.socket) -> str:
-    """What to type into a client: an address that listens everywhere is reached as loopback."""
-    name, port = listener.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)  # noqa: S104 - compared, not bound
-    if host.strip("[]").lower() == "localhost":
-        shown = "localhost"
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-
-
 def _tell_started(server: RunningServer) -> None:
     emit(
-        "server.started",
-        address=server.url,
+        f"{server.name}.started",
+        address=server.url or None,
         agents=list(server.app.agents),
-        data=str(server.settings.data),
+        data=server.address.shown,
         keys=len(server.keys) if server.keys is not None else 0,
         practice=server.practice.base_url if server.practice is not None else None,
+        note=EXPOSED if server.address.exposed_in(sys.argv) else None,
     )

@@ -26,6 +26,7 @@ ENVIRONMENT_PREFIX: Final = "TURNLANE_"
 
 VERBS: Final = {
     "serve": ("turnlane.cli.serve:serve", "Serve the agents of a file over HTTP."),
+    "worker": ("turnlane.cli.worker:worker", "Run agents for the servers of other machines."),
     "chat": (
         "turnlane.cli.chat:chat",
         "Talk to an agent in the terminal. Ctrl-C cancels the running turn, Ctrl-D leaves.",
@@ -42,6 +43,9 @@ VERBS: Final = {
     "explain": ("turnlane.cli.explain:explain", "Show the page of a hazard, such as TL201."),
 }
 """Each verb: where it is, and its line in `turnlane --help`."""
+
+CONFIGURED: Final = ("serve", "worker")
+"""Verbs that also read environment variables: TURNLANE_PORT of a container is not its practice provider's port."""
 
 
 def command_line() -> App:
@@ -61,8 +65,7 @@ def command_line() -> App:
         help_format="plaintext",
     )
     for name, (place, summary) in VERBS.items():
-        # Variables are for serving only: TURNLANE_PORT of a container is not its practice provider's port.
-        options: dict[str, Any] = {"config": Env(ENVIRONMENT_PREFIX, command=False)} if name == "serve" else {}
+        options: dict[str, Any] = {"config": Env(ENVIRONMENT_PREFIX, command=False)} if name in CONFIGURED else {}
         app.command(place, name=name, help=summary, **options)
     return app
 
@@ -127,7 +130,10 @@ def _verb(words: Sequence[str], err: TextIO) -> int:
     try:
         status = command_line()(words)
     except CycloptsError as error:
-        err.write(f"turnlane: {_told(error)}\n")
+        from turnlane.telemetry.redact import redact
+
+        # What was typed may be the URL of an engine, with its password.
+        err.write(f"turnlane: {redact(_told(error))}\n")
         return USAGE
     except Complaint as complaint:
         err.write(f"turnlane: {complaint}\n")

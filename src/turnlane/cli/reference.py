@@ -17,7 +17,14 @@ from turnlane.cli.connection import KEY_VARIABLE
 from turnlane.cli.main import command_line
 from turnlane.runtime.app import AgentSettings
 from turnlane.runtime.conversation import EVENT_KINDS
-from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, flag_of, variable_of
+from turnlane.runtime.settings import (
+    OTHER_VARIABLES,
+    ProcessSettings,
+    ServeSettings,
+    WorkerSettings,
+    flag_of,
+    variable_of,
+)
 from turnlane.telemetry.events import EVENTS
 from turnlane.telemetry.logs import CONTENT_FIELDS, FIRST_FIELDS, LEVELS, QUIET
 from turnlane.telemetry.prometheus import MAX_VALUES, METRICS
@@ -59,10 +66,6 @@ def _tidy(markdown: str) -> str:
 
 
 def _settings() -> str:
-    server = [
-        (f"`{flag_of(name)}`", f"`{variable_of(name)}`", _default(field), _range(field), field.description or "")
-        for name, field in ServeSettings.model_fields.items()
-    ]
     agent = [
         (f"`{name}`", _default(field), _range(field), field.description or "")
         for name, field in AgentSettings.model_fields.items()
@@ -74,9 +77,18 @@ def _settings() -> str:
 
 ## Of a process
 
-For `turnlane serve`. A flag wins over its environment variable. Times are seconds, sizes are bytes.
+For `turnlane serve` and `turnlane worker`. A flag wins over its environment variable. Times are seconds, sizes are
+bytes.
 
-{_table(("flag", "variable", "default", "range", "meaning"), server)}
+{_process_table(ProcessSettings)}
+
+For `turnlane serve` only:
+
+{_process_table(ServeSettings)}
+
+For `turnlane worker` only:
+
+{_process_table(WorkerSettings)}
 
 Other environment variables:
 
@@ -132,6 +144,17 @@ label, all further ones are `other`. Beside these are the process's own: `proces
 
 
 # --- pieces ---
+
+
+def _process_table(settings: type[ProcessSettings]) -> str:
+    """The settings that a class adds to those that it inherits."""
+    inherited = ProcessSettings.model_fields if settings is not ProcessSettings else {}
+    rows = [
+        (f"`{flag_of(name)}`", f"`{variable_of(name)}`", _default(field), _range(field), field.description or "")
+        for name, field in settings.model_fields.items()
+        if name not in inherited
+    ]
+    return _table(("flag", "variable", "default", "range", "meaning"), rows)
 
 
 def _default(field: FieldInfo) -> str:

@@ -21,22 +21,23 @@ OTHER_VARIABLES: Final = {
 """Environment variables that are no flags."""
 
 
-class ServeSettings(BaseModel):
-    """How a process serves. Times are seconds, sizes are bytes."""
+class ProcessSettings(BaseModel):
+    """What `turnlane serve` and `turnlane worker` have in common. Times are seconds, sizes are bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field(
-        default="127.0.0.1",
-        description="Address to listen on. Other than loopback needs API keys.",
-    )
-    port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0: any free one.")
-    data: Path = Field(
-        default=Path(".turnlane"), description="Folder of the embedded engine; made when it is not there."
-    )
     engine: str | None = Field(
         default=None,
-        description="URL of another engine. None: the embedded one, in the data folder.",
+        description="URL of the engine: `postgresql://USER@HOST/DATABASE` for several machines, or "
+        "`sqlite:///FOLDER`. None: the embedded one, in the data folder. A password belongs into the environment "
+        "variable or a password file: every user of the machine can read the flags of a process.",
+    )
+    lease: float = Field(
+        default=15.0,
+        ge=1,
+        le=3600,
+        description="Seconds after which other workers run the turns of one that is silent. A worker that lives "
+        "renews every third of it; the embedded engine needs none.",
     )
     # A running turn waits for its model nearly all the time: a thousand of them cost memory (about 0.1 MB
     # each), not CPU, and each provider's limit bounds the calls by itself.
@@ -46,24 +47,17 @@ class ServeSettings(BaseModel):
     grace: float = Field(
         default=30.0,
         ge=0,
-        description="Seconds that running turns get at SIGTERM; the rest run again at the next start.",
-    )
-    max_lane: int = Field(
-        default=Bounds().lane, ge=1, description="Turns that may wait in one conversation; above it 429."
-    )
-    max_queue: int = Field(
-        default=Bounds().total, ge=1, description="Turns that may wait in all conversations together."
+        description="Seconds that running turns get at SIGTERM; the rest run again at another worker, or at the "
+        "next start.",
     )
     max_attempts: int = Field(
         default=Bounds().attempts,
         ge=1,
         description="How often a turn is started before it is failed, if its process keeps dying.",
     )
-    max_body: int = Field(default=4_000_000, ge=1, description="Bytes a request body may have; above it 413.")
     api_key_file: Path | None = Field(
         default=None, description="File with API keys, one a line: NAME KEY [admin]."
     )
-    allow_anonymous: bool = Field(default=False, description="Serve other machines without API keys, on purpose.")
     log_format: LogFormat = Field(
         default="auto", description="`text`, `json`, or `auto`: text on a terminal, JSON elsewhere."
     )
@@ -84,12 +78,57 @@ class ServeSettings(BaseModel):
     @property
     def bounds(self) -> Bounds:
         """The engine's bounds."""
-        return Bounds(lane=self.max_lane, total=self.max_queue, attempts=self.max_attempts)
+        return Bounds(attempts=self.max_attempts)
 
     @property
     def practises(self) -> bool:
         """Whether the practice provider answers."""
         return self.practice or self.practice_script is not None
+
+
+class ServeSettings(ProcessSettings):
+    """How a process serves over HTTP."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Other than loopback needs API keys.",
+    )
+    port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0: any free one.")
+    data: Path = Field(
+        default=Path(".turnlane"), description="Folder of the embedded engine; made when it is not there."
+    )
+    no_worker: bool = Field(
+        default=False,
+        description="Take turns and run none: a front end, for which `turnlane worker` runs the agents.",
+    )
+    max_lane: int = Field(
+        default=Bounds().lane, ge=1, description="Turns that may wait in one conversation; above it 429."
+    )
+    max_queue: int = Field(
+        default=Bounds().total, ge=1, description="Turns that may wait in all conversations together."
+    )
+    max_body: int = Field(default=4_000_000, ge=1, description="Bytes a request body may have; above it 413.")
+    allow_anonymous: bool = Field(default=False, description="Serve other machines without API keys, on purpose.")
+
+    @property
+    def bounds(self) -> Bounds:
+        """The engine's bounds."""
+        return Bounds(lane=self.max_lane, total=self.max_queue, attempts=self.max_attempts)
+
+
+class WorkerSettings(ProcessSettings):
+    """How a process runs agents for the front ends of other processes."""
+
+    health_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port for /healthz, /readyz and /metrics; 0: any free one. None: the worker listens nowhere.",
+    )
+    health_host: str = Field(
+        default="127.0.0.1",
+        description="Address for --health-port. With API keys, /metrics needs one, as it does at a server.",
+    )
 
 
 def flag_of(field: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.routing import Route, Router, compile_path
@@ -36,6 +36,11 @@ ALL_OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 
+PROBES: Final[tuple[Operation, ...]] = tuple(
+    operation for operation in ALL_OPERATIONS if operation.path in ("/healthz", "/readyz", "/metrics")
+)
+"""What a process without agents' HTTP, such as a worker, answers."""
+
 _KNOWN: Final = [compile_path(operation.path)[0] for operation in ALL_OPERATIONS]
 """What the paths match."""
 
@@ -47,6 +52,7 @@ def create_app(
     settings: ServerSettings,
     ready: Callable[[], Readiness],
     metrics: Callable[[], tuple[bytes, str]] | None,
+    operations: Sequence[Operation] = ALL_OPERATIONS,
 ) -> ASGIApp:
     """The server over an open engine.
 
@@ -55,18 +61,30 @@ def create_app(
         keys: None: everybody who reaches the address may call (see `keys.check_binding`).
         ready: asked by `/readyz`.
         metrics: the body and content type of `/metrics`; None: 404.
+        operations: what there is to ask.
     """
     server = Server(intake, keys, settings, ready, metrics)
-    router = Router(routes_of(server), redirect_slashes=False, default=_unknown)
+    unknown = _unknown if operations is ALL_OPERATIONS else _only(operations)
+    router = Router(routes_of(server, operations), redirect_slashes=False, default=unknown)
     return Gate(router, server)
 
 
-def routes_of(server: Server) -> list[Route]:
+def routes_of(server: Server, operations: Sequence[Operation] = ALL_OPERATIONS) -> list[Route]:
     """One route per path."""
     by_path: dict[str, list[Operation]] = defaultdict(list)
-    for operation in ALL_OPERATIONS:
+    for operation in operations:
         by_path[operation.path].append(operation)
     return [Route(path, Resource(server, path, of_path)) for path, of_path in by_path.items()]
+
+
+def _only(operations: Sequence[Operation]) -> ASGIApp:
+    """The answer to everything else, where there is little."""
+
+    async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+        there_is = ", ".join(operation.path for operation in operations)
+        raise Problem(404, f"this process runs agents and answers {there_is} only", code="not_found")
+
+    return unknown
 
 
 async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:

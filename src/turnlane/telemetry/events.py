@@ -14,9 +14,12 @@ from typing import Any, Final, TypeAlias
 Sink: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 EVENTS: Final[Mapping[str, str]] = {
-    "server.started": "the server answers: address, agents, data, keys, practice",
+    "server.started": "the server answers: address, agents, data, keys, practice, note",
     "server.draining": "no new turns are accepted; running ones have `grace` seconds",
     "server.stopped": "the server ended: released (turns that run again at the next start)",
+    "worker.started": "a worker takes turns: address (of its health), agents, data, practice, note",
+    "worker.draining": "no more turns are taken; running ones have `grace` seconds",
+    "worker.stopped": "the worker ended: released (turns that run again at another)",
     "request.ended": "an HTTP request was answered: method, path, status, seconds",
     "request.failed": "a bug of ours broke an HTTP request: method, path, type, message, stack",
     "turn.accepted": "a turn is durable: turn, conversation, agent, queued",

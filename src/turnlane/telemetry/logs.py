@@ -27,6 +27,9 @@ LEVELS: Final[Mapping[str, LogLevel]] = {
     "server.started": "info",
     "server.draining": "info",
     "server.stopped": "info",
+    "worker.started": "info",
+    "worker.draining": "info",
+    "worker.stopped": "info",
     "request.ended": "info",
     "request.failed": "error",
     "turn.accepted": "debug",  # told again by turn.ended

@@ -1,0 +1,139 @@
+"""Where turns are kept, by a URL: the one place that picks an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from turnlane.runtime.engine import Engine
+from turnlane.runtime.engines.embedded import DATABASE, EmbeddedEngine
+from turnlane.runtime.settings import ProcessSettings
+
+POSTGRESQL: Final = ("postgresql", "postgres")
+"""Schemes of PostgreSQL: its own libpq reads both."""
+
+KINDS: Final = "postgresql://USER@HOST/DATABASE or sqlite:///FOLDER"
+
+_SECRET_PARAMETERS: Final = ("password", "sslpassword")
+
+
+class EngineAddressError(Exception):
+    """A URL that names no engine. The message says what to write instead, and never repeats the URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """Where turns are kept: in a folder (the embedded engine), or else in the PostgreSQL database of a URL."""
+
+    folder: Path | None = None
+    url: str = ""
+
+    @classmethod
+    def of(cls, url: str | None, folder: Path) -> Self:
+        """The address that a URL means; None: the embedded engine in `folder`.
+
+        Raises:
+            EngineAddressError: it means none.
+        """
+        if url is None:
+            return cls(folder)
+        scheme, separator, _ = url.strip().partition("://")
+        if not separator or re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) is None:
+            raise EngineAddressError(f"--engine takes a URL: {KINDS}; leave it out for the folder of --data")
+        if scheme.lower() in POSTGRESQL:
+            _check_postgresql(url.strip())
+            return cls(url=url.strip())
+        if scheme.lower() == "sqlite":
+            return cls(_folder_of(url.strip()))
+        raise EngineAddressError(
+            f"there is no engine for {scheme!r}: --engine takes {KINDS}; leave it out for the folder of --data"
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes may use it at once."""
+        return self.folder is None
+
+    @property
+    def shown(self) -> str:
+        """What logs and people may see: without password and parameters."""
+        if self.folder is not None:
+            return str(self.folder)
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must never be shown: the passwords in the URL, as they are written and as they are meant."""
+        if self.folder is not None:
+            return []
+        parts = urlsplit(self.url)
+        parameters = [value for name, value in parse_qsl(parts.query) if name in _SECRET_PARAMETERS]
+        return [text for found in (parts.password, *parameters) if found for text in {found, unquote(found)}]
+
+    def exposed_in(self, arguments: Sequence[str]) -> bool:
+        """Whether a password stands in the arguments of a process, which every user of the machine can read."""
+        return bool(self.secrets) and any(self.url in argument for argument in arguments)
+
+    def engine(self, settings: ProcessSettings) -> Engine:
+        """The engine, not open yet.
+
+        Raises:
+            EngineAddressError: what it needs is not installed.
+        """
+        if self.folder is not None:
+            return EmbeddedEngine(self.folder, bounds=settings.bounds)
+        with needs_postgresql():
+            from turnlane.runtime.engines.postgres.engine import PostgresEngine
+        return PostgresEngine(self.url, bounds=settings.bounds, lease=settings.lease)
+
+
+class needs_postgresql:
+    """Around imports of what knows PostgreSQL: tells how to install what is missing."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("turnlane"):
+            raise EngineAddressError(
+                f"the PostgreSQL engine needs the package {error.name}, which is not installed: "
+                "pip install 'turnlane[postgresql]'"
+            ) from error
+
+
+def _check_postgresql(url: str) -> None:
+    """Find what a driver would misread and then repeat: a password that is not written as URLs want it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise EngineAddressError(f"the URL of --engine can't be read ({error}): write {KINDS}") from None
+    if _cut_short(parts):
+        raise EngineAddressError(
+            "the password in the URL of --engine holds a character that ends it: write / as %2F, # as %23, "
+            "? as %3F and @ as %40, or keep the password in PGPASSWORD or a password file"
+        )
+
+
+def _cut_short(parts: SplitResult) -> bool:
+    """Whether what stands as the port is the beginning of a password."""
+    behind = f"{parts.path}{parts.query}{parts.fragment}"
+    host = parts.netloc.rpartition("@")[2]
+    return "@" in behind and re.search(r":(?!\d*(?:,|$|\]))[^\]]*$", host) is not None
+
+
+def _folder_of(url: str) -> Path:
+    """`sqlite:///FOLDER` is relative, `sqlite:////FOLDER` absolute, as other programs have it."""
+    parts = urlsplit(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path:
+        raise EngineAddressError(
+            "the URL of --engine names no folder: write sqlite:///FOLDER, or sqlite:////FOLDER from the root"
+        )
+    folder = Path(path)
+    return folder.parent if folder.name == DATABASE else folder
