@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turnlane.testing.history import (
     KINDS,
     Accepted,
     Answered,
+    Blinded,
+    CancelAsked,
+    Died,
     Event,
     History,
     Listed,
+    Looked,
     Ran,
+    Read,
     Refused,
     Replayed,
     Sent,
+    Stalled,
     Streamed,
     check,
 )
@@ -50,6 +56,7 @@ class Lane:
     name: str
     canary: str
     kept: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
     listing: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, turns: int) -> None:
@@ -60,40 +67,85 @@ class Lane:
 
     def turn(self, key: str, text: str) -> None:
         history, chance, tick = self.simulation.history, self.simulation.chance, self.simulation.tick
+        texts = self.said(key, text)
+        if not texts:
+            return
+        turn = f"resp-{key}"
+        history.looked(turn, "in_progress", tick())
+        attempt = 1
+        while chance.random() < 0.2:  # killed while it ran, and once more from the start
+            self.attempt(texts, died=chance.choice([True, False]))
+            attempt += 1
+        if chance.random() < 0.2:
+            self.frozen(texts)
+            attempt += 1
+        self.attempt(texts, died=False)
+        status = chance.choice(["completed"] * 5 + ["incomplete", "failed", "cancelled", "interrupted"])
+        answer = f"heard {text}" if status in ("completed", "incomplete", "interrupted") else ""
+        if status == "interrupted":
+            self.displaced_by("interrupt", key)
+        elif status == "cancelled" and chance.random() < 0.5:
+            self.displaced_by("rollback", key)
+        elif status == "cancelled":
+            history.cancel_asked(turn, tick())
+        history.answered(turn, status, answer, attempt, tick())
+        history.answered(turn, status, answer, attempt, tick())  # asked for once more
+        history.looked(turn, status, tick())
+        self.stream(turn, attempt, answer)
+        self.listing += [("user", said) for said in texts]
+        if answer:
+            self.kept += texts
+            self.answers.append(answer)
+            self.listing += [("assistant", answer[:3]), ("assistant", answer[3:])]
+        history.read(self.name, self.listing, tick())
+
+    def said(self, key: str, text: str) -> list[str]:
+        """The texts of the turn: one, or several that joined it; none when it was refused."""
+        history, chance, tick = self.simulation.history, self.simulation.chance, self.simulation.tick
         history.sent(self.name, key, text, tick())
         if chance.random() < 0.1:
             history.refused(key, "LaneFull", tick())
-            return
+            return []
         if chance.random() < 0.3:  # the answer to the request was lost: sent again with the same key
             history.sent(self.name, key, text, tick())
-        turn = f"resp-{key}"
-        history.accepted(key, turn, tick())
-        attempt = 1
-        while chance.random() < 0.2:  # killed while it ran, and once more from the start
-            self.attempt(text, died=chance.choice([True, False]))
-            attempt += 1
-        self.attempt(text, died=False)
-        status = chance.choice(["completed"] * 5 + ["incomplete", "failed", "cancelled"])
-        answer = f"heard {text}" if status in ("completed", "incomplete") else ""
-        history.answered(turn, status, answer, attempt, tick())
-        history.answered(turn, status, answer, attempt, tick())  # asked for once more
-        self.stream(turn, attempt, answer)
-        self.listing.append(("user", text))
-        if answer:
-            self.kept.append(text)
-            self.listing += [("assistant", answer[:3]), ("assistant", answer[3:])]
+        history.accepted(key, f"resp-{key}", tick())
+        if chance.random() < 0.8:
+            return [text]
+        history.sent(self.name, f"{key}-more", f"{text} and more", tick(), when_busy="merge")
+        history.accepted(f"{key}-more", f"resp-{key}", tick())
+        return [text, f"{text} and more"]
 
-    def attempt(self, text: str, *, died: bool) -> None:
+    def displaced_by(self, strategy: Any, key: str) -> None:
+        """Another message stops this one, and is refused itself: so its own turn need not be told."""
         history, tick = self.simulation.history, self.simulation.tick
-        said = [*self.kept, text]
+        history.sent(self.name, f"{key}-by", f"{self.canary} displaces {key}", tick(), when_busy=strategy)
+        history.refused(f"{key}-by", "told elsewhere", tick())
+
+    def frozen(self, texts: list[str]) -> None:
+        """An owner is frozen and replaced; it wakes, asks once more, and is fenced."""
+        history, tick = self.simulation.history, self.simulation.tick
+        said = [*self.kept, *texts]
+        began, froze = tick(), tick()
+        self.attempt(texts, died=False)
+        woke, asked = tick(), tick()
+        history.stalled(froze, self.simulation.now, owner="frozen")
+        history.ran(said, self.prompt(said), began, woke, owner="frozen")
+        history.ran(said, self.prompt(said), asked, tick() + 9, owner="frozen", answered=False)
+
+    def prompt(self, said: list[str]) -> str:
+        return "\n".join([*said, *self.answers])
+
+    def attempt(self, texts: list[str], *, died: bool) -> None:
+        history, tick = self.simulation.history, self.simulation.tick
+        said = [*self.kept, *texts]
         started = tick()
         if died:
-            history.ran(said, "\n".join(said), started, None)
+            history.ran(said, self.prompt(said), started, None)
             history.died(tick())
             return
-        history.ran(said, "\n".join(said), started, tick())
-        history.acted(text, tick(), tick())
-        history.ran(said, "\n".join(said), tick(), tick(), first=False)
+        history.ran(said, self.prompt(said), started, tick())
+        history.acted(texts[-1], tick(), tick())
+        history.ran(said, self.prompt(said), tick(), tick(), first=False)
 
     def stream(self, turn: str, attempt: int, answer: str) -> None:
         history = self.simulation.history
@@ -115,6 +167,7 @@ def simulated(seed: int, conversations: int = 3, turns: int = 6) -> History:
 seeds = st.integers(0, 2**32 - 1)
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(1, 4), st.integers(1, 10))
 def test_a_server_that_keeps_its_promises_passes(seed: int, conversations: int, turns: int) -> None:
     report = check(simulated(seed, conversations, turns))
@@ -144,7 +197,7 @@ def settled() -> list[Event]:
             history.sent(name, key, text, tick())
             history.accepted(key, f"resp-{key}", tick())
             said.append(text)
-            history.ran(said, "\n".join(said), tick(), tick())
+            history.ran(said, "\n".join(f"{word}\nheard {word}" for word in said), tick(), tick())
             history.answered(f"resp-{key}", "completed", f"heard {text}", 1, tick())
             for place in range(4):
                 history.streamed("ann", f"resp-{key}", place, f"event {place}")
@@ -322,10 +375,117 @@ def number_beyond_the_end(events: list[Event]) -> None:
     events.append(Streamed("ann", "resp-left-1", 9, "event 9"))
 
 
+def joined_without_asking(events: list[Event]) -> None:
+    change(events, of(events, Accepted, key="left-2"), turn="resp-left-1")
+    change(events, of(events, Sent, key="left-2"), when_busy="interrupt")
+
+
+def joined_and_not_read(events: list[Event]) -> None:
+    """The third message joined the second's turn; no prompt of it has the third."""
+    events[:] = [e for e in events if not (isinstance(e, Ran) and e.said[-1] == "canary-left says 2")]
+    change(events, of(events, Accepted, key="left-2"), turn="resp-left-1")
+    change(events, of(events, Sent, key="left-2"), when_busy="merge")
+
+
+def failed_and_not_listed(events: list[Event]) -> None:
+    change(events, of(events, Answered, turn="resp-left-2"), status="failed")
+    index = of(events, Listed, conversation="left")
+    change(events, index, items=events[index].items[:-2])  # type: ignore[union-attr]
+
+
+def zombie_acts_beside_its_successor(events: list[Event]) -> None:
+    run = events[run_of(events, "canary-left says 1")]
+    assert isinstance(run, Ran)
+    assert run.ended is not None
+    act = replace(run, said=run.said[-1:], what="act", owner="new")
+    events.append(act)
+    events.append(Stalled(run.started - 0.5, run.ended, owner="old"))
+    events.append(replace(act, started=run.started + 0.1, ended=run.ended - 0.1, owner="old"))
+
+
+def forgets_an_interrupted_message(events: list[Event]) -> None:
+    interrupt(events, "left-1", by="left-2")
+    forgets_the_one_before(events, "canary-left says 2")
+
+
+def remembers_what_was_rolled_back(events: list[Event]) -> None:
+    change(events, of(events, Answered, turn="resp-left-1"), status="cancelled")
+    change(events, of(events, Sent, key="left-2"), when_busy="rollback", at=0.0)
+
+
+def forgets_what_an_interrupted_turn_said(events: list[Event]) -> None:
+    interrupt(events, "left-1", by="left-2")
+    index = run_of(events, "canary-left says 2")
+    change(events, index, text=events[index].text.replace("heard canary-left says 1", ""))  # type: ignore[union-attr]
+
+
+def interrupt(events: list[Event], key: str, by: str) -> None:
+    """The message was interrupted by another."""
+    change(events, of(events, Answered, turn=f"resp-{key}"), status="interrupted")
+    change(events, of(events, Sent, key=by), when_busy="interrupt", at=0.0)
+
+
+def forgets_the_one_before(events: list[Event], text: str) -> None:
+    index = run_of(events, text)
+    said = events[index].said  # type: ignore[union-attr]
+    change(events, index, said=(*said[:-2], said[-1]))
+
+
+def not_found_after_it_was_accepted(events: list[Event]) -> None:
+    events.append(Looked("resp-left-1", None, 98.0))
+
+
+def ended_and_running_again(events: list[Event]) -> None:
+    events.append(Looked("resp-left-1", "in_progress", 98.0))
+
+
+def accepted_and_not_listed_yet(events: list[Event]) -> None:
+    events.append(Read("left", (("user", "canary-left says 0"),), 98.0))
+
+
+def interrupted_by_nobody(events: list[Event]) -> None:
+    change(events, of(events, Answered, turn="resp-left-1"), status="interrupted")
+
+
+def cancelled_by_nobody(events: list[Event]) -> None:
+    change(events, of(events, Answered, turn="resp-left-2"), status="cancelled")
+
+
+def interrupted_by_a_later_message(events: list[Event]) -> None:
+    """Sent when the turn had ended already."""
+    change(events, of(events, Answered, turn="resp-left-1"), status="interrupted")
+    change(events, of(events, Sent, key="left-2"), when_busy="interrupt")
+
+
+def paid_twice(events: list[Event]) -> None:
+    run = events[run_of(events, "canary-left says 1")]
+    assert isinstance(run, Ran)
+    assert run.ended is not None
+    act = replace(run, said=run.said[-1:], what="act", once=True, ended=run.started + 0.1)
+    events += [act, replace(act, started=run.ended - 0.1, ended=run.ended)]
+
+
+def attention_for_nothing(events: list[Event]) -> None:
+    change(events, of(events, Answered, turn="resp-left-2"), status="needs_attention")
+
+
 FAULTS: dict[str, list[Fault]] = {
-    "lost": [never_answered, still_running_at_the_end, gone_from_the_listing, two_messages_one_turn],
+    "lost": [
+        never_answered,
+        still_running_at_the_end,
+        gone_from_the_listing,
+        two_messages_one_turn,
+        joined_without_asking,
+        joined_and_not_read,
+        failed_and_not_listed,
+    ],
     "doubled": [two_turns_for_one_key, two_ends, listed_twice, twice_in_its_prompt, run_again_after_the_answer],
-    "overlapped": [two_runs_at_once, long_run_over_a_later_one, run_without_an_end],
+    "overlapped": [
+        two_runs_at_once,
+        long_run_over_a_later_one,
+        run_without_an_end,
+        zombie_acts_beside_its_successor,
+    ],
     "reordered": [listed_in_another_order, ran_in_another_order, prompt_in_another_order],
     "leaked": [
         foreign_word_in_a_prompt,
@@ -333,7 +493,13 @@ FAULTS: dict[str, list[Fault]] = {
         foreign_word_in_a_listing,
         foreign_word_in_a_stream,
     ],
-    "stale": [forgets_an_earlier_message, remembers_a_failed_turn],
+    "stale": [
+        forgets_an_earlier_message,
+        remembers_a_failed_turn,
+        forgets_an_interrupted_message,
+        forgets_what_an_interrupted_turn_said,
+        remembers_what_was_rolled_back,
+    ],
     "diverged": [
         prompt_that_nobody_sent,
         listed_and_never_sent,
@@ -342,6 +508,9 @@ FAULTS: dict[str, list[Fault]] = {
         refused_and_listed,
     ],
     "missed": [event_left_out, numbers_go_back, one_number_two_events, number_beyond_the_end],
+    "unseen": [not_found_after_it_was_accepted, ended_and_running_again, accepted_and_not_listed_yet],
+    "unasked": [interrupted_by_nobody, cancelled_by_nobody, interrupted_by_a_later_message],
+    "repeated": [paid_twice, attention_for_nothing],
 }
 
 
@@ -395,6 +564,10 @@ def break_one(history: History, kind: str, message: Sent, answer: Answered) -> H
         listing = isinstance(event, Listed) and event.conversation == message.conversation
         if kind == "lost" and mine:
             continue
+        if kind == "unasked" and mine:
+            event = replace(event, status="interrupted")  # type: ignore[type-var]
+        if kind == "unasked" and isinstance(event, Sent) and event.conversation == message.conversation:
+            event = replace(event, when_busy="enqueue")
         if kind == "leaked" and mine:
             event = replace(event, text="canary-of-another")  # type: ignore[type-var]
         elif kind == "stale" and event is runs[-1]:
@@ -407,7 +580,12 @@ def break_one(history: History, kind: str, message: Sent, answer: Answered) -> H
             event = Replayed(event.turn, (*event.events, (event.events[-1][0] + 1, "one more")))
         out.append(event)
         if kind == "overlapped" and event is runs[-1]:
-            out.append(replace(runs[-1], what="later call"))
+            out.append(replace(runs[-1], what="later call", owner="another"))
+        if kind == "unseen" and mine:
+            out.append(Looked(answer.turn, "in_progress", answer.at + 0.0001))
+        if kind == "repeated" and event is runs[-1]:
+            act = replace(runs[-1], said=runs[-1].said[-1:], what="act", once=True)
+            out += [act, replace(act, started=act.started + 0.0001)]
         if kind == "doubled" and isinstance(event, Accepted) and event.turn == answer.turn:
             out.append(replace(event, turn="resp-twin"))
     broken = History(out)
@@ -422,6 +600,7 @@ def _turned(items: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(seed=seeds)
 def test_one_violation_is_found_anywhere(kind: str, seed: int) -> None:
     chance = random.Random(seed)
@@ -473,10 +652,80 @@ def test_acts_are_counted_and_judged_among_themselves() -> None:
     assert check(history).counts["overlapped"] == 1
 
 
+def good(*more: Event) -> Any:
+    """The verdict on a correct history with these events added."""
+    return check(History([*settled(), *more]))
+
+
+def test_a_message_that_joins_a_turn_is_no_second_turn() -> None:
+    history = History(settled())
+    history.opened("third", "canary-third")
+    for number, text in enumerate(("canary-third asks", "canary-third asks more")):
+        history.sent("third", f"third-{number}", text, 100.0 + number, when_busy="merge")
+        history.accepted(f"third-{number}", "resp-third", 100.5 + number)
+    both = ["canary-third asks", "canary-third asks more"]
+    history.ran(both, " ".join(both), 103.0, 104.0)
+    history.answered("resp-third", "completed", "heard both", 1, 105.0)
+    history.listed("third", [("user", both[0]), ("user", both[1]), ("assistant", "heard both")])
+    report = check(history)
+    assert report.ok, report
+    assert report.figures["joined"] == 1
+
+
+def test_what_a_frozen_owner_does_when_it_wakes_is_counted_and_not_judged() -> None:
+    events = settled()
+    run = events[run_of(events, "canary-left says 1")]
+    assert isinstance(run, Ran)
+    assert run.ended is not None
+    frozen = replace(run, started=run.started - 0.5, ended=run.ended + 0.5, owner="old")
+    woken = replace(run, started=90.0, ended=91.0, owner="old")
+    change(events, run_of(events, "canary-left says 1"), owner="new")
+    report = check(History([*events, frozen, woken, Stalled(run.started - 0.25, 91.0, owner="old")]))
+    assert report.ok, report
+    assert report.figures["zombie calls"] == 1
+    assert not check(History([*events, frozen, woken])).ok
+
+
+def test_a_call_that_broke_off_while_the_witness_was_cut_off_counts_until_then() -> None:
+    events = settled()
+    run = events[run_of(events, "canary-left says 1")]
+    assert isinstance(run, Ran)
+    broken = replace(run, started=run.started - 0.5, ended=90.0, answered=False)
+    assert check(History([*events, broken, Blinded(run.started - 0.25, 89.0)])).ok
+    assert check(History([*events, broken])).counts["overlapped"]
+
+
+def test_a_turn_that_died_inside_a_once_tool_may_need_attention() -> None:
+    events = settled()
+    index = of(events, Answered, turn="resp-left-2")
+    at = events[index].at  # type: ignore[union-attr]
+    change(events, index, status="needs_attention")
+    report = check(History([*events, Died(at - 0.5)]))
+    assert report.ok, report
+    assert report.figures["needs attention"] == 1
+
+
+def test_a_user_may_cancel() -> None:
+    events = settled()
+    index = of(events, Answered, turn="resp-left-2")
+    change(events, index, status="cancelled")
+    assert check(History([*events, CancelAsked("resp-left-2", 1.0)])).ok
+
+
+def test_calls_that_were_answered_before_are_counted() -> None:
+    events = settled()
+    run = events[run_of(events, "canary-left says 1")]
+    assert isinstance(run, Ran)
+    broken = replace(run, started=run.started - 0.2, ended=run.started - 0.15, answered=False)
+    again = replace(run, started=run.started - 0.1, ended=run.started - 0.05)
+    figures = good(broken, again).figures
+    assert (figures["calls answered"], figures["calls answered again"]) == (7, 1)
+
+
 def test_a_history_survives_its_file(tmp_path: Path) -> None:
     history = simulated(7)
     history.write(tmp_path / "history.jsonl")
-    assert History.read(tmp_path / "history.jsonl").events == history.events
+    assert History.load(tmp_path / "history.jsonl").events == history.events
 
 
 def test_a_message_needs_a_text_and_a_key_of_its_own() -> None:
