@@ -1,0 +1,1 @@
+"""The engine of a cluster: PostgreSQL, with the queues of pgmq."""
