@@ -91,10 +91,15 @@ def throughput(size: Size, *, state: int = 0) -> Measure:
     async def measure(store: Store, workers: int) -> Figures:
         async with at_work(store, workers) as site:
             burst = Burst(site, options={"state": state} if state else {})
-            before = store.size()
+            before, logged = store.size(), store.logged()
             await burst.run(size.clients, size.burst // size.clients)
-            grown = (store.size() - before) / burst.turns / 1e3
-            return {**_rates(burst), **percentiles("to result", burst.to_result), "disk KB a turn": grown}
+            grown, logged = store.size() - before, store.logged() - logged
+            return {
+                **_rates(burst),
+                **percentiles("to result", burst.to_result),
+                "disk KB a turn": grown / burst.turns / 1e3,
+                **({"write-ahead log KB a turn": logged / burst.turns / 1e3} if logged else {}),
+            }
 
     return measure
 

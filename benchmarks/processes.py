@@ -79,11 +79,26 @@ def _answers(url: str) -> bool:
         return False
 
 
-def cpu_seconds(pid: int) -> float:
-    """What all threads of a process have used of a core so far."""
-    # The command's name, in brackets, may hold spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def cpu_seconds(pid: int, *, gone: float | None = None) -> float:
+    """What all threads of a process have used of a core so far; `gone` if there is no such process any more."""
+    try:
+        fields = _stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        if gone is None:
+            raise
+        return gone
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def dead_children_cpu_seconds(pid: int) -> float:
+    """What the children of a process had used when they ended."""
+    fields = _stat(pid)
+    return (int(fields[13]) + int(fields[14])) / TICKS
+
+
+def _stat(pid: int) -> list[str]:
+    # The command's name, in brackets, may hold spaces.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def resident_mb(pid: int | str = "self") -> float:

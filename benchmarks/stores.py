@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
+from processes import cpu_seconds, dead_children_cpu_seconds
 from turnlane.runtime.engine import Engine
 from turnlane.runtime.engines.embedded import DATABASE, EmbeddedEngine
 from turnlane.runtime.engines.sqlite_rows import SEQ_BITS
 from turnlane.runtime.limits import Bounds
+from turnlane.testing.postgres_server import PostgresServer
 
 UNBOUNDED: Final = Bounds(lane=1_000_000, total=10_000_000)
 """The bounds are not what is measured."""
 
 
 def engine_of(url: str, *, lease: float | None = None) -> Engine:
-    """The engine of `sqlite:///FOLDER` or `postgresql://...`."""
+    """The engine of `sqlite:////FOLDER` or `postgresql://...`."""
     if url.startswith("sqlite:"):
-        return EmbeddedEngine(Path(urlsplit(url).path), bounds=UNBOUNDED)
+        return EmbeddedEngine(Path(urlsplit(url).path[1:]), bounds=UNBOUNDED)
     from turnlane.runtime.engines.postgres.engine import PostgresEngine
 
     return PostgresEngine(url, bounds=UNBOUNDED, **({} if lease is None else {"lease": lease}))
@@ -42,6 +44,10 @@ class Store(Protocol):
         """Bytes that it keeps."""
         ...
 
+    def logged(self) -> int:
+        """Bytes that went to its write-ahead log so far; 0 where nobody counts them."""
+        ...
+
     def connections(self) -> int:
         """Connections to it."""
         ...
@@ -56,13 +62,16 @@ class SqliteStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.url = f"sqlite://{folder}"
+        self.url = f"sqlite:///{folder}"
 
     def cpu(self) -> float:
         return 0.0
 
     def size(self) -> int:
         return sum(file.stat().st_size for file in self._folder.iterdir())
+
+    def logged(self) -> int:
+        return 0
 
     def connections(self) -> int:
         return 0
@@ -93,6 +102,63 @@ _SQLITE_COPY: Final = """
     INSERT INTO {table} ({columns}) SELECT {copied} FROM copies, {table}"""
 
 
+class PostgresStore:
+    """A database of its own on a server that only the benchmark uses."""
+
+    def __init__(self, server: PostgresServer, database: str) -> None:
+        self._server = server
+        self._database = database
+        self.url = server.url(database)
+
+    def cpu(self) -> float:
+        pids = self._server.processes()
+        return dead_children_cpu_seconds(pids[0]) + sum(cpu_seconds(pid, gone=0.0) for pid in pids)
+
+    def size(self) -> int:
+        return self._number("SELECT pg_database_size(current_database())")
+
+    def logged(self) -> int:
+        return self._number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+
+    def connections(self) -> int:
+        return len(self._server.backends(self._database))
+
+    def multiply(self, times: int) -> None:
+        for table, changed in _POSTGRES_KEYS.items():
+            rows = self._server.execute(_POSTGRES_COLUMNS, table, database=self._database)
+            columns = [name for (name,) in rows]
+            copied = ", ".join(changed.get(column, column) for column in columns)
+            self._server.execute(
+                f"INSERT INTO turnlane.{table} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE "
+                f"SELECT {copied} FROM turnlane.{table}, generate_series(1, {times}) AS k",
+                database=self._database,
+            )
+            if "n" in changed:
+                sequence = f"pg_get_serial_sequence('turnlane.{table}', 'n')"
+                self._number(f"SELECT setval({sequence}, max(n)) FROM turnlane.{table}")
+            self._server.execute(f"VACUUM ANALYZE turnlane.{table}", database=self._database)
+
+    def _number(self, query: str) -> int:
+        [(number,)] = self._server.execute(query, database=self._database)
+        return int(number)
+
+
+_POSTGRES_KEYS: Final[Mapping[str, Mapping[str, str]]] = {
+    "conversation": {"n": "n + k", "id": "id || '-' || k"},
+    "state": {"conversation": "conversation + k"},
+    "turn": {"n": "n + k", "id": "id || '-' || k", "conversation": "conversation + k"},
+    "event_chunk": {"turn": "turn + k"},
+}
+"""The same as `_SQLITE_KEYS`."""
+
+_POSTGRES_COLUMNS: Final = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = ('turnlane.' || $1::text)::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
+
+SERVER_SETTINGS: Final[Mapping[str, str | int]] = {}
+"""What the server has beside its own defaults."""
+
+
 class Stores:
     """Makes empty stores in `folder`; the servers that they need end with the `with` block."""
 
@@ -100,6 +166,7 @@ class Stores:
         self._folder = folder
         self._made = 0
         self._servers = ExitStack()
+        self._server: PostgresServer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +176,8 @@ class Stores:
 
     def empty(self, kind: str) -> AbstractContextManager[Store]:
         """A new store, `sqlite` or `postgresql`; what it keeps is deleted at the end of its block."""
+        if kind == "postgresql":
+            return self._database()
         self._made += 1
         return self._data_folder(self._folder / f"data-{self._made}")
 
@@ -119,3 +188,14 @@ class Stores:
             yield SqliteStore(folder)
         finally:
             shutil.rmtree(folder)
+
+    @contextmanager
+    def _database(self) -> Iterator[Store]:
+        if self._server is None:
+            server = PostgresServer(fsync=True, settings=SERVER_SETTINGS, folder=self._folder)
+            self._server = self._servers.enter_context(server)
+        name = self._server.create_database()
+        try:
+            yield PostgresStore(self._server, name)
+        finally:
+            self._server.drop_database(name)
