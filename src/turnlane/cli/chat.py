@@ -226,6 +226,8 @@ class _Shown:
             self._screen.aside("cancelled; the conversation is as it was before")
         elif response.get("error"):
             self._screen.error(f"failed: {sentence_of({**response['error'], 'request_id': None})}")
+        elif response.get("turn_status") == "interrupted":
+            self._screen.aside("interrupted by a later message; what was said stays in the conversation")
         elif response.get("incomplete_details"):
             self._screen.aside(f"incomplete: {response['incomplete_details'].get('reason')}")
 

@@ -14,7 +14,7 @@ from turnlane.runtime.conversation import NewTurn, Status, Turn, new_id
 from turnlane.runtime.engine import Engine, EngineError
 from turnlane.runtime.engines.embedded import DATABASE, EmbeddedEngine
 from turnlane.server.input_items import with_ids_of_turn
-from turnlane.server.routes.operations import turn_json
+from turnlane.server.routes.operations import turn_json, whole_turn
 
 T = TypeVar("T")
 
@@ -64,10 +64,7 @@ class StoredTurns:
 
     def show(self, turn: str) -> Json:
         async def read(engine: Engine) -> Json:
-            found = await _existing(engine, turn)
-            events = [event.to_json() async for event in engine.events(turn, follow=False)]
-            superseded = [event.to_json() for event in await engine.superseded_events(turn)]
-            return {**_turn_json(found), "events": events, "superseded_events": superseded}
+            return await whole_turn(engine, await _existing(engine, turn), operator=True)
 
         return self._with(read)
 

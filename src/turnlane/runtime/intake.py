@@ -78,7 +78,15 @@ class Intake:
                 agent=new.agent,
             )
             raise
-        if accepted.created:
+        if accepted.joined:
+            emit(
+                "turn.joined",
+                turn=accepted.turn.id,
+                conversation=new.conversation,
+                agent=new.agent,
+                request_id=new.request_id,
+            )
+        elif accepted.created:
             emit(
                 "turn.accepted",
                 turn=accepted.turn.id,

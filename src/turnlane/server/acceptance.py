@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn, Turn, WhenBusy, new_id
+from turnlane.runtime.conversation import Conversation, JsonObject, NewTurn, Turn, new_id
 from turnlane.runtime.engine import Accepted
 from turnlane.server.call import Call
+from turnlane.server.double_texting import strategy_of
 from turnlane.server.input_items import with_ids_of_turn, with_new_ids
 from turnlane.server.problem import invalid, not_found
 from turnlane.server.request_shapes import TurnlaneOptions
@@ -20,6 +21,8 @@ LOOK_BACK: Final = 20
 """How many of a conversation's last turns are searched for a repeated Idempotency-Key."""
 
 MAX_IDEMPOTENCY_KEY: Final = 255
+
+JOINED_HEADER: Final = "Turnlane-Joined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ async def accept(call: Call, wish: Wish) -> Accepted:
         EngineError, ReentrantRun: what the intake refuses.
     """
     key = _idempotency_key(call)
+    settings = call.server.intake.agent(wish.agent).settings
+    when_busy, delay = strategy_of(call, wish.turnlane, settings)
     conversation = await _conversation(call, wish)
     await _check_answers(call, wish, conversation, key)
     turn_id, now = new_id("resp"), time.time()
@@ -63,8 +68,9 @@ async def accept(call: Call, wish: Wish) -> Accepted:
         request_id=call.request_id,
         idempotency_key=key,
         fingerprint=await _fingerprint(call) if key is not None else None,
-        when_busy=_when_busy(call, wish),
-        max_queue=call.server.intake.agent(wish.agent).settings.max_queue,
+        when_busy=when_busy,
+        delay=delay,
+        max_queue=settings.max_queue,
         follows=wish.previous,
         create_conversation=created,
         items=with_new_ids(wish.history),
@@ -73,10 +79,9 @@ async def accept(call: Call, wish: Wish) -> Accepted:
     return await call.server.intake.submit(new, peer=call.peer, port=call.port)
 
 
-def _when_busy(call: Call, wish: Wish) -> WhenBusy:
-    if wish.turnlane is not None and wish.turnlane.when_busy is not None:
-        return wish.turnlane.when_busy
-    return call.server.intake.agent(wish.agent).settings.when_busy
+def joined_header(accepted: Accepted) -> dict[str, str]:
+    """Tells, also where the answer is a stream, that the message became part of a turn that was waiting."""
+    return {JOINED_HEADER: "true"} if accepted.joined else {}
 
 
 def _idempotency_key(call: Call) -> str | None:

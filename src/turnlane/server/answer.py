@@ -40,7 +40,7 @@ class Bytes:
         headers = [
             (b"content-type", self.content_type.encode()),
             (b"content-length", str(len(self.body)).encode()),
-            *((name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()),
+            *_encoded(self.headers),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
@@ -70,9 +70,12 @@ class EventStream:
 
     status = 200
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], heartbeat: float) -> None:
+    def __init__(
+        self, frames: AsyncGenerator[bytes, None], heartbeat: float, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._frames = frames
         self._heartbeat = heartbeat
+        self._headers = headers or {}
         self._sent = 0
         self._sending = False
 
@@ -82,6 +85,7 @@ class EventStream:
             (b"cache-control", b"no-cache"),
             # nginx would collect the stream before passing it on
             (b"x-accel-buffering", b"no"),
+            *_encoded(self._headers),
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         pump = asyncio.create_task(self._pump(send))
@@ -119,6 +123,10 @@ class EventStream:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         self._sending = False
         self._sent += 1
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def _disconnected(receive: Receive) -> None:

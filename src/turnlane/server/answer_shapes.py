@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from turnlane.runtime.conversation import Status, StopAsk
+
 
 class AnswerShape(BaseModel):
     """More fields may come with newer versions."""
@@ -46,12 +48,14 @@ class ConversationOfResponse(AnswerShape):
 
 
 class ResponseShape(AnswerShape):
-    """`openai.types.responses.Response`, with `attempt`, `input_required` and `request_id`."""
+    """`openai.types.responses.Response`, with `turn_status`, `attempt`, `input_required` and `request_id`; the
+    answer of a create also has `joined`."""
 
     id: str
     object: Literal["response"]
     created_at: int
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+    turn_status: Status
     model: str
     conversation: ConversationOfResponse
     output: list[dict[str, Any]]
@@ -64,13 +68,17 @@ class ResponseShape(AnswerShape):
     attempt: int
     input_required: dict[str, Any] | None
     request_id: str | None
+    joined: bool | None = None
 
 
 class Item(AnswerShape):
-    """An item of a conversation or of a response's input."""
+    """An item of a conversation or of a response's input. In a conversation those of a turn also have its
+    `response_id` and `turn_status`."""
 
     id: str
     type: str
+    response_id: str | None = None
+    turn_status: Status | None = None
 
 
 class ItemList(AnswerShape):
@@ -101,7 +109,8 @@ class ConversationDeleted(AnswerShape):
 
 
 class ChatCompletionShape(AnswerShape):
-    """`openai.types.chat.ChatCompletion`, with `conversation`, `response_id` and `input_required`."""
+    """`openai.types.chat.ChatCompletion`, with `conversation`, `response_id`, `turn_status`, `joined` and
+    `input_required`."""
 
     id: str
     object: Literal["chat.completion"]
@@ -111,6 +120,8 @@ class ChatCompletionShape(AnswerShape):
     usage: dict[str, Any]
     conversation: str
     response_id: str
+    turn_status: Status
+    joined: bool
     input_required: dict[str, Any] | None
 
 
@@ -161,8 +172,9 @@ class TurnShape(AnswerShape):
     id: str
     conversation: str
     agent: str
-    status: Literal["queued", "running", "completed", "incomplete", "failed", "cancelled"]
+    status: Status
     attempt: int
+    stop_asked: StopAsk | None
 
 
 class TurnList(AnswerShape):

@@ -19,15 +19,19 @@ from turnlane.server.output_items import input_required
 BETWEEN: Final = "\n\n"
 FINISH_REASON: Final = {None: "stop", "max_output_tokens": "length", "content_filter": "content_filter"}
 
+CUT: Final = "length"
+"""Of an interrupted turn: OpenAI has no word for it, and of its words this is the one for "not to its end"."""
+
 
 def completion(turn: Turn) -> JsonObject:
-    """The whole answer. Extra fields: `conversation`, `response_id`, `input_required`."""
+    """The whole answer. Extra fields: `conversation`, `response_id`, `turn_status`, `input_required`."""
     message = {"role": "assistant", "content": content_of(turn), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish_reason(turn)}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(turn)}
     return {
         **_head(turn, "chat.completion"),
         "choices": [choice],
         "usage": chat_usage(turn.usage),
+        "turn_status": turn.status,
         "input_required": input_required(turn.output),
     }
 
@@ -100,7 +104,8 @@ class ChatChunks:
             self._take_in(item["type"], item)
         for text in self._texts.values():
             text.whole = text.text
-        last = self._chunk({}, finish=_finish_reason(turn))
+        last = self._chunk({}, finish=finish_reason(turn))
+        last["turn_status"] = turn.status
         last["input_required"] = input_required(turn.output)
         chunks = [*self._flow(), last]
         if self._include_usage:
@@ -177,5 +182,8 @@ def _head(turn: Turn, kind: str) -> JsonObject:
     }
 
 
-def _finish_reason(turn: Turn) -> str:
+def finish_reason(turn: Turn) -> str:
+    """OpenAI's word for how a turn with an answer ended."""
+    if turn.status == "interrupted":
+        return CUT
     return FINISH_REASON.get(turn.incomplete, "stop")

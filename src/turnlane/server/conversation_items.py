@@ -27,10 +27,11 @@ class Found:
 
 
 def items_of(entry: Entry) -> list[JsonObject]:
-    """The items of an entry on the wire, oldest first."""
-    if entry.turn is not None:
-        shown = [input_items.to_wire(item) for item in entry.turn.input]
-        return shown + [output_items.to_wire(item) for item in entry.turn.output]
+    """The items of an entry on the wire, oldest first. Those of a turn tell by `turn_status` how it ended."""
+    if (turn := entry.turn) is not None:
+        shown = [input_items.to_wire(item) for item in turn.input]
+        shown += [output_items.to_wire(item) for item in turn.output]
+        return [{**item, "response_id": turn.id, "turn_status": turn.status} for item in shown]
     return [input_items.to_wire(entry.item)] if entry.item is not None else []
 
 

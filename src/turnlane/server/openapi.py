@@ -28,7 +28,7 @@ STATUS_TEXT: Final = {
     429: "A queue is full; `Retry-After` says when to try again.",
     500: "The turn failed in the agent, a tool or its state; or a bug in Turnlane (`turnlane_error`).",
     502: "The turn failed at the model's provider.",
-    503: "The server is stopping or can't write; `Retry-After` says when to try again.",
+    503: "The server is stopping or its store can't be used; `Retry-After` says when to try again.",
     504: "The turn's deadline is over.",
 }
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from turnlane import hazards
 from turnlane.runtime.agent import ReentrantRun
-from turnlane.runtime.conversation import Failure, JsonObject, Turn
+from turnlane.runtime.conversation import Failure, JsonObject, Status, Turn
 from turnlane.runtime.engine import (
     ConversationBusy,
     ConversationNotFound,
@@ -25,12 +25,16 @@ from turnlane.runtime.engine import (
     WrongAgent,
 )
 from turnlane.runtime.intake import Draining, UnknownAgent
-from turnlane.telemetry.events import emit
 
 NO_RETRY: Final = {"x-should-retry": "false"}
 """Tells the openai client not to send the request again on its own: the same would happen."""
 
 INVALID: Final = "invalid_request_error"
+
+TRY_AGAIN: Final = {"Retry-After": "5"}
+"""When the store is away: seconds after which it is worth another try."""
+
+ENGINE_UNAVAILABLE: Final = "engine_unavailable"
 
 FAILURE_STATUS: Final[Mapping[str, int]] = {
     "input": 400,
@@ -44,6 +48,10 @@ FAILURE_STATUS: Final[Mapping[str, int]] = {
     "cancelled": 409,
 }
 """The HTTP status of a failed turn, by whose fault it was (`Failure.kind`)."""
+
+
+WITHOUT_ANSWER: Final[frozenset[Status]] = frozenset(("failed", "cancelled", "needs_attention"))
+"""The ends of a turn that a plain create answers with an error."""
 
 
 class Problem(Exception):
@@ -107,16 +115,15 @@ def bug(request_id: str) -> Problem:
 def of_exception(error: EngineError | ReentrantRun, *, operator: bool = False) -> Problem:
     """What the runtime refused or could not do. What is wrong with the store is for the log and for operators."""
     if isinstance(error, EngineUnavailable):
-        emit("engine.trouble", reason=str(error))
         return _unavailable(error, operator)
     for kind, make in _BY_KIND.items():
         if isinstance(error, kind):
             return make(error)
-    return Problem(503, str(error), type="server_error", code="unavailable", headers={"Retry-After": "5"})
+    return Problem(503, str(error), type="server_error", code="unavailable", headers=dict(TRY_AGAIN))
 
 
 def of_turn(turn: Turn, *, operator: bool = False) -> Problem:
-    """The answer of a plain create whose turn failed or was cancelled."""
+    """The answer of a plain create whose turn ended without an answer."""
     failure = turn.failure or _CANCELLED
     kind = "cancelled" if turn.status == "cancelled" else failure.kind
     return Problem(
@@ -166,9 +173,13 @@ def _reentrant(error: Exception) -> Problem:
 
 
 def _unavailable(error: EngineUnavailable, operator: bool) -> Problem:
-    said = "the store can't be written at the moment; nothing was stored, try again"
+    # Whether it was stored is not known: the connection may have broken after the commit and before its answer.
+    said = (
+        "the store can't be used at the moment; try again in a few seconds, and with the same Idempotency-Key "
+        "a message runs once however often it is sent"
+    )
     said += f" ({error})" if operator else ""
-    return Problem(503, said, type="server_error", code="engine_unavailable", headers={"Retry-After": "5"})
+    return Problem(503, said, type="server_error", code=ENGINE_UNAVAILABLE, headers=dict(TRY_AGAIN))
 
 
 _BY_KIND: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {

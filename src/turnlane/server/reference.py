@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from turnlane.runtime.conversation import EVENT_KINDS, OUTPUT_ITEMS
+from turnlane.runtime.conversation import EVENT_KINDS, OUTPUT_ITEMS, Status, Turn, WhenBusy
 from turnlane.server.app import ALL_OPERATIONS
+from turnlane.server.chat_completion import finish_reason
 from turnlane.server.openapi import STATUS_TEXT, statuses_of
 from turnlane.server.operation import Operation
 from turnlane.server.parameters import CHAT_PARAMETERS, RESPONSE_PARAMETERS
-from turnlane.server.problem import FAILURE_STATUS
+from turnlane.server.problem import FAILURE_STATUS, WITHOUT_ANSWER
 from turnlane.server.response_events import FINAL_EVENT, SHOWN_AS
+from turnlane.server.response_object import STATUS
 from turnlane.server.settings import ServerSettings
 
 ITEM_OF: Final[Mapping[str, str]] = {
@@ -30,6 +32,40 @@ ITEM_OF: Final[Mapping[str, str]] = {
 """The wire item of each neutral output item."""
 
 
+STATUS_MEANING: Final[Mapping[Status, str]] = {
+    "queued": "waits in its lane",
+    "running": "an agent runs",
+    "completed": "answered",
+    "incomplete": "the model cut its answer short; `incomplete_details.reason` says why",
+    "failed": "the first error is in `error`",
+    "cancelled": "a user cancelled it, or a later message rolled it back (`error.failure_code` is `rolled_back`); "
+    "the agent has not seen it",
+    "interrupted": "a later message stopped it; `output` is what was said until then, and the agent knows it",
+    "needs_attention": "its process died inside a tool that must not run twice; somebody has to look, and "
+    "`error.failure_code` is `needs_attention`",
+}
+
+STRATEGY_MEANING: Final[Mapping[WhenBusy, tuple[str, str]]] = {
+    "enqueue": ("stay", "waits behind the others"),
+    "reject": ("stay", "is refused: 409, code `conversation_busy`"),
+    "interrupt": (
+        "the running one is stopped, and all end as `interrupted`: what was said and what users wrote stays, for "
+        "the history and for the agent",
+        "runs next",
+    ),
+    "rollback": (
+        "the running one is stopped, and all end as `cancelled`: they stay in the history, but the agent never "
+        "sees them again",
+        "runs next",
+    ),
+    "merge": ("stay", "becomes part of the last one that waits; waits like `enqueue` when none does"),
+    "debounce": (
+        "stay",
+        "like `merge`, and the turn starts only after `debounce` seconds without a further message",
+    ),
+}
+
+
 def page() -> str:
     """The whole page."""
     sections = [
@@ -37,10 +73,12 @@ def page() -> str:
         "## Routes\n\n" + _routes(),
         "## Parameters of `POST /v1/responses`\n\n" + _PARAMETERS_NOTE + _parameters(RESPONSE_PARAMETERS),
         "## Parameters of `POST /v1/chat/completions`\n\n" + _CHAT_NOTE + _parameters(CHAT_PARAMETERS),
+        "## Statuses\n\n" + _STATUS_NOTE + _turn_statuses(),
+        "## Double texting\n\n" + _DOUBLE_TEXTING_NOTE + _strategies() + _DOUBLE_TEXTING_END,
         "## Output items\n\n" + _items(),
         _QUESTIONS,
         "## Stream events\n\n" + _STREAM_NOTE + _events(),
-        _STREAM_END + _endings(),
+        _STREAM_END,
         "## Errors\n\n" + _ERRORS_NOTE + _statuses(),
         "### Failed turns\n\n" + _FAILED_NOTE + _failures(),
         _KEYS,
@@ -87,9 +125,36 @@ def _events() -> str:
     return _table(["in Turnlane", "meaning", "on the wire"], rows)
 
 
-def _endings() -> str:
-    rows = ([f"`{status}`", f"`{event}`"] for status, event in FINAL_EVENT.items())
-    return _table(["the turn is", "last event"], rows)
+def _turn_statuses() -> str:
+    head = ["`turn_status`", "meaning", "`status`", "last event of the stream", "chat: `finish_reason`"]
+    return _table(head, (_turn_status(status) for status in STATUS))
+
+
+def _turn_status(status: Status) -> Sequence[str]:
+    event = FINAL_EVENT.get(status)
+    return [
+        f"`{status}`",
+        STATUS_MEANING[status],
+        f"`{STATUS[status]}`",
+        f"`{event}`" if event else "",
+        _chat(status),
+    ]
+
+
+def _chat(status: Status) -> str:
+    if status not in FINAL_EVENT:
+        return ""
+    if status in WITHOUT_ANSWER:
+        return "an error instead"
+    turn = Turn(
+        "", "", "", "", 0, status, 1, (), incomplete="max_output_tokens" if status == "incomplete" else None
+    )
+    return f"`{finish_reason(turn)}`" + (" or `content_filter`" if status == "incomplete" else "")
+
+
+def _strategies() -> str:
+    rows = ([f"`{name}`", before, message] for name, (before, message) in STRATEGY_MEANING.items())
+    return _table(["`when_busy`", "turns that have not ended", "the message"], rows)
 
 
 def _statuses() -> str:
@@ -129,8 +194,9 @@ items of `input` follow messages of an assistant, the earlier ones are history: 
 only the rest is the input. Images must be `data:` URLs, because the server fetches no addresses that users
 name.
 
-Extra fields of the response: `attempt` (2 after a crash), `input_required`, `request_id`; `usage` also has
-`model_calls` and `retries`. One response can't be deleted; delete its conversation.
+Extra fields of the response: `turn_status` (see [Statuses](#statuses)), `attempt` (2 after a crash),
+`input_required`, `request_id`, in the answer of a create also `joined`; `usage` also has `model_calls` and
+`retries`. One response can't be deleted; delete its conversation.
 
 """
 
@@ -142,6 +208,30 @@ the order in which they began, joined by a blank line, and a question to the use
 it is the same. When a turn is started again after part of its text was streamed, the stream ends with the
 error `run_again`: read the response instead. Parameters that are not listed are ignored.
 
+"""
+
+_STATUS_NOTE: Final = """
+A response's `status` is one of OpenAI's words, so that every client can read it; the turn's own is the extra field
+`turn_status`, also of a chat completion and of every item that a conversation has from a turn. What has no answer
+(`failed`, `cancelled`, `needs_attention`) a plain create answers with an error, see [Failed turns](#failed-turns).
+An `incomplete_details.reason` of null means that the model is not to blame: a later message interrupted the turn.
+
+"""
+
+_DOUBLE_TEXTING_NOTE: Final = """
+What a message does while its conversation has turns that have not ended: the field `turnlane: {"when_busy": ...,
+"debounce": ...}`, or the headers `Turnlane-When-Busy` and `Turnlane-Debounce` for clients that can't send fields
+of ours; without either the agent's settings. In an idle conversation all of them are the same, but that `debounce`
+waits. How to choose: [double texting](../how-to/double-texting.md).
+
+"""
+
+_DOUBLE_TEXTING_END: Final = """
+
+A message that became part of another's turn is answered with that turn's response, plain, streamed from its start
+or in the background: its `joined` is true, and the header `Turnlane-Joined: true` says so for streams, too. Its
+`Idempotency-Key` names that turn from then on. A joined turn is still one turn: cancelling it cancels all its
+messages. A plain create whose turn is interrupted by a later message answers 200 with what was said until then.
 """
 
 _QUESTIONS: Final = """
@@ -169,8 +259,10 @@ is sent.
 """
 
 _STREAM_END: Final = """
-The last event holds the whole response, the same that `GET /v1/responses/{id}` answers. An event `error`
-means that the stream broke and not the turn: stream again with `starting_after`.
+The last event ([which one](#statuses)) holds the whole response, the same that `GET /v1/responses/{id}`
+answers. An event `error` means that the stream broke and not the turn, because the server stops or its store is
+away: stream again with `starting_after`. Its `sequence_number` is that of the event before it, so a client that
+keeps the last number it saw misses nothing.
 
 """
 

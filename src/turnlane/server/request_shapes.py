@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from turnlane.runtime.conversation import Status, WhenBusy
 
 MAX_ITEMS: Final = 1000
+WHEN_BUSY_HEADER: Final = "Turnlane-When-Busy"
+DEBOUNCE_HEADER: Final = "Turnlane-Debounce"
 Identifier: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Metadata: TypeAlias = Annotated[
     dict[
@@ -21,6 +23,10 @@ Metadata: TypeAlias = Annotated[
     ],
     Field(max_length=16),
 ]
+
+
+DebounceSeconds: TypeAlias = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+"""The range of `AgentSettings.debounce`; a test compares them."""
 
 
 class Shape(BaseModel):
@@ -145,13 +151,27 @@ class TurnlaneOptions(Strict):
 
     when_busy: WhenBusy | None = Field(
         default=None,
-        description="`enqueue` waits behind the conversation's other turns, `reject` answers 409. "
+        description="What the message does while its conversation has a turn that has not ended: `enqueue` waits, "
+        "`reject` answers 409, `interrupt` stops it and keeps what it said, `rollback` stops and forgets it, "
+        "`merge` joins the one that waits, `debounce` also waits for further messages. "
+        "Without it: the agent's setting.",
+    )
+    debounce: DebounceSeconds | None = Field(
+        default=None,
+        description="Seconds without another message before the turn starts, with `when_busy` `debounce`. "
         "Without it: the agent's setting.",
     )
     notes: bool = Field(
         default=False,
         description="Streams also show `turnlane.note` events: handoffs, model calls and the framework's notes.",
     )
+
+
+class TurnlaneHeaders(Query):
+    """The same for clients that can't send fields of ours, as headers."""
+
+    when_busy: WhenBusy | None = Field(default=None, alias=WHEN_BUSY_HEADER)
+    debounce: DebounceSeconds | None = Field(default=None, alias=DEBOUNCE_HEADER)
 
 
 class ResponseCreate(Strict):

@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, JsonObject, Turn, TurnEvent
+from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, JsonObject, Status, Turn, TurnEvent
 from turnlane.server import output_items
 from turnlane.server.response_object import response_at_start, response_object
 
 Data: TypeAlias = Mapping[str, Any]
 
-FINAL_EVENT: Final = {
+FINAL_EVENT: Final[Mapping[Status, str]] = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
     "failed": "response.failed",
     # OpenAI's stream has no event for it; the response inside says `status: cancelled`.
     "cancelled": "response.failed",
+    "interrupted": "response.incomplete",
+    "needs_attention": "response.failed",
 }
 
 NOTE_KINDS: Final = ("handoff", "note", "model.call")
@@ -134,13 +136,15 @@ class ResponseEvents:
         self._number = (attempt - 1) * EVENTS_PER_ATTEMPT
         self._items = {}
         self._in_progress = False
-        status = "queued" if self._turn.options.get("background") else "in_progress"
-        self._emit("response.created", response=response_at_start(self._turn, attempt, status))
+        response = response_at_start(
+            self._turn, attempt, "queued" if self._turn.options.get("background") else "running"
+        )
+        self._emit("response.created", response=response)
 
     def _started(self, _data: Data) -> None:
         if not self._in_progress:
             self._in_progress = True
-            response = response_at_start(self._turn, self._attempt, "in_progress")
+            response = response_at_start(self._turn, self._attempt, "running")
             self._emit("response.in_progress", response=response)
 
     def _emit(self, type: str, **fields: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from turnlane.runtime.conversation import Failure, JsonObject, Status, Turn, Usage
 from turnlane.server.output_items import input_required, to_wire
@@ -15,7 +15,11 @@ STATUS: Final[dict[Status, str]] = {
     "incomplete": "incomplete",
     "failed": "failed",
     "cancelled": "cancelled",
+    "interrupted": "incomplete",
+    "needs_attention": "failed",
 }
+"""The response's `status` of each status of a turn: OpenAI's own, so that every client can read it. Ours is beside
+it as `turn_status`."""
 
 _FIXED: Final[JsonObject] = {
     "instructions": None,
@@ -38,16 +42,18 @@ _FIXED: Final[JsonObject] = {
 
 
 def response_object(turn: Turn, *, operator: bool = False) -> JsonObject:
-    """The turn as it is now. Extra fields: `attempt`, `input_required`, `request_id`.
+    """The turn as it is now. Extra fields: `turn_status`, `attempt`, `input_required`, `request_id`.
 
     Only an `operator` reads the text of a private failure.
     """
     output = [to_wire(item) for item in turn.output]
     changing: JsonObject = {
         "status": STATUS[turn.status],
+        "turn_status": turn.status,
         "completed_at": _seconds(turn.finished_at) if turn.status == "completed" else None,
         "error": _response_error(turn.failure, turn, operator) if turn.failure is not None else None,
-        "incomplete_details": {"reason": turn.incomplete} if turn.incomplete else None,
+        # Never null when incomplete: clients look for the reason without asking whether there is one.
+        "incomplete_details": {"reason": turn.incomplete} if STATUS[turn.status] == "incomplete" else None,
         "output": output,
         "usage": response_usage(turn.usage) if turn.ended else None,
         "attempt": turn.attempt,
@@ -56,10 +62,11 @@ def response_object(turn: Turn, *, operator: bool = False) -> JsonObject:
     return _object(turn, changing)
 
 
-def response_at_start(turn: Turn, attempt: int, status: str) -> JsonObject:
+def response_at_start(turn: Turn, attempt: int, status: Literal["queued", "running"]) -> JsonObject:
     """The turn as it was when an attempt began: the same for everybody who reads the stream, at any time."""
     changing: JsonObject = {
-        "status": status,
+        "status": STATUS[status],
+        "turn_status": status,
         "completed_at": None,
         "error": None,
         "incomplete_details": None,

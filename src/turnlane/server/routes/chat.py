@@ -7,19 +7,18 @@ from contextlib import aclosing
 from typing import Final
 
 from turnlane.runtime.conversation import JsonObject, Turn
-from turnlane.runtime.engine import EngineError
-from turnlane.server.acceptance import Wish, accept
+from turnlane.server.acceptance import Wish, accept, joined_header
 from turnlane.server.answer import Answer, EventStream, as_json, data_frame
 from turnlane.server.answer_shapes import ChatCompletionShape
 from turnlane.server.call import Call
 from turnlane.server.chat_completion import ChatChunks, RunAgain, completion
+from turnlane.server.double_texting import HEADERS
 from turnlane.server.input_items import normal_chat_message
 from turnlane.server.operation import Operation
 from turnlane.server.parameters import check_chat_parameters
-from turnlane.server.problem import Problem, bug, invalid, of_exception, of_turn
+from turnlane.server.problem import WITHOUT_ANSWER, Problem, invalid, of_turn
 from turnlane.server.request_shapes import ChatCreate
-from turnlane.server.turn_end import end_of, ended_turn, events_of
-from turnlane.server.unexpected import report
+from turnlane.server.turn_end import broken, end_of, ended_turn, events_of
 
 CONVERSATION_HEADER: Final = b"turnlane-conversation"
 DONE: Final = b"data: [DONE]\n\n"
@@ -29,29 +28,25 @@ async def create_chat_completion(call: Call) -> Answer:
     request = await call.body(ChatCreate)
     check_chat_parameters(request)
     accepted = await accept(call, _wish(call, request))
+    headers = joined_header(accepted)
     if request.stream:
         usage = request.stream_options is not None and bool(request.stream_options.include_usage)
         mapper = ChatChunks(accepted.turn, include_usage=usage)
-        return EventStream(_frames(call, accepted.turn, mapper), call.server.settings.heartbeat)
+        return EventStream(_frames(call, accepted.turn, mapper), call.server.settings.heartbeat, headers)
     ended = await end_of(call, accepted.turn)
-    if ended.status in ("failed", "cancelled"):
+    if ended.status in WITHOUT_ANSWER:
         raise of_turn(ended, operator=call.caller.admin)
-    return as_json(completion(ended))
+    return as_json({**completion(ended), "joined": accepted.joined}, headers=headers)
 
 
 async def _frames(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[bytes, None]:
     try:
         async for chunks in _chunks(call, turn, mapper):
             yield b"".join(data_frame(chunk) for chunk in chunks)
-    except Problem as problem:
-        yield data_frame(problem.to_json(call.request_id))
-    except EngineError as error:
-        yield data_frame(of_exception(error, operator=call.caller.admin).to_json(call.request_id))
     except RunAgain:
         yield data_frame(_run_again(turn).to_json(call.request_id))
     except Exception as error:
-        report(error, call.scope)
-        yield data_frame(bug(call.request_id).to_json(call.request_id))
+        yield data_frame(broken(call, error).to_json(call.request_id))
     yield DONE
 
 
@@ -61,7 +56,7 @@ async def _chunks(call: Call, turn: Turn, mapper: ChatChunks) -> AsyncGenerator[
         async for event in events:
             yield mapper.feed(event)
     ended = await ended_turn(call, turn)
-    if ended.status in ("failed", "cancelled"):
+    if ended.status in WITHOUT_ANSWER:
         raise of_turn(ended, operator=call.caller.admin)
     yield mapper.end(ended)
 
@@ -113,7 +108,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "The same as a chat completion, plain or streamed.",
         ChatCompletionShape,
         body=ChatCreate,
-        headers=("Idempotency-Key", "Turnlane-Conversation"),
+        headers=("Idempotency-Key", "Turnlane-Conversation", *HEADERS),
         errors=(404, 409, 429, 500, 502, 503, 504),
         streams=True,
     ),

@@ -8,15 +8,17 @@ from dataclasses import asdict
 from typing import Final
 
 from turnlane import hazards
-from turnlane.runtime.conversation import JsonObject, NewTurn, Turn, new_id
+from turnlane.runtime.conversation import JsonObject, LedgerEntry, NewTurn, Turn, new_id
+from turnlane.runtime.engine import Engine
 from turnlane.server.answer import Answer, Bytes, as_json
 from turnlane.server.answer_shapes import LanesShape, StatusShape, TurnList, TurnShape
 from turnlane.server.call import Call
 from turnlane.server.input_items import with_ids_of_turn
 from turnlane.server.operation import Operation
-from turnlane.server.problem import Problem, conflict, message_of, not_found
+from turnlane.server.problem import TRY_AGAIN, Problem, conflict, message_of, not_found
 from turnlane.server.request_shapes import LanesQuery, TurnsQuery
 from turnlane.server.validation import is_identifier
+from turnlane.telemetry.redact import redact
 
 MARKDOWN: Final = "text/markdown; charset=utf-8"
 
@@ -26,11 +28,21 @@ async def healthz(call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    readiness = call.server.ready()
-    reason = "the server is stopping" if call.server.intake.draining else readiness.reason
-    if readiness.ready and not call.server.intake.draining:
+    reason = _not_ready(call)
+    if reason is None:
         return as_json({"status": "ready"})
-    raise Problem(503, reason or "not ready", type="server_error", code="not_ready", headers={"Retry-After": "5"})
+    raise Problem(503, reason, type="server_error", code="not_ready", headers=dict(TRY_AGAIN))
+
+
+def _not_ready(call: Call) -> str | None:
+    """Why no new turns can be accepted, if they can't be."""
+    if call.server.intake.draining:
+        return "the server is stopping"
+    if (trouble := call.engine.trouble) is not None:
+        # Needs no key: a sentence that names a database must not bring its password here.
+        return redact(trouble)
+    readiness = call.server.ready()
+    return None if readiness.ready else readiness.reason or "not ready"
 
 
 async def metrics(call: Call) -> Answer:
@@ -65,14 +77,7 @@ async def list_turns(call: Call) -> Answer:
 
 async def show_turn(call: Call) -> Answer:
     turn = await _operated(call, call.path("turn_id"))
-    events = [event.to_json() async for event in call.engine.events(turn.id, follow=False)]
-    superseded = await call.engine.superseded_events(turn.id)
-    whole = {
-        **turn_json(turn, operator=call.caller.admin),
-        "events": events,
-        "superseded_events": [event.to_json() for event in superseded],
-    }
-    return as_json(whole)
+    return as_json(await whole_turn(call.engine, turn, operator=call.caller.admin))
 
 
 async def cancel_turn(call: Call) -> Answer:
@@ -103,9 +108,31 @@ async def rerun_turn(call: Call) -> Answer:
     return as_json(turn_json(accepted.turn, operator=call.caller.admin))
 
 
+async def whole_turn(engine: Engine, turn: Turn, *, operator: bool) -> JsonObject:
+    """Everything about a turn: its events, and what is kept of what it did for when it is run again."""
+    events = [event.to_json() async for event in engine.events(turn.id, follow=False)]
+    superseded = [event.to_json() for event in await engine.superseded_events(turn.id)]
+    ledger = [ledger_json(entry, operator=operator) for entry in await engine.ledger(turn.id)]
+    return {
+        **turn_json(turn, operator=operator),
+        "events": events,
+        "superseded_events": superseded,
+        "ledger": ledger,
+    }
+
+
+def ledger_json(entry: LedgerEntry, *, operator: bool) -> JsonObject:
+    """What an attempt did. What models and tools answered is for operators: users read it as output items."""
+    shown = asdict(entry)
+    if not operator:
+        shown.pop("answer")
+    return shown
+
+
 def turn_json(turn: Turn, *, operator: bool, stack: bool = True) -> JsonObject:
     """The turn in our own words; an operator also reads private failures, and the stack if it is wanted."""
-    shown = asdict(turn)
+    # `cancel_requested` is what `turnlane turns` of version 0.1 reads.
+    shown = {**asdict(turn), "cancel_requested": turn.cancel_requested}
     if turn.failure is not None:
         failure = {**turn.failure.to_json(), "message": message_of(turn.failure, turn, operator=operator)}
         if not (operator and stack):

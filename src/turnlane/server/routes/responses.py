@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from turnlane.runtime.conversation import JsonObject, Turn
-from turnlane.runtime.engine import EngineError
+from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, JsonObject, Turn
 from turnlane.server import input_items
-from turnlane.server.acceptance import Wish, accept
+from turnlane.server.acceptance import Wish, accept, joined_header
 from turnlane.server.answer import Answer, EventStream, as_json, frame
 from turnlane.server.answer_shapes import ItemList, ResponseShape
 from turnlane.server.call import Call
+from turnlane.server.double_texting import HEADERS
 from turnlane.server.item_list import page
 from turnlane.server.operation import Operation
 from turnlane.server.parameters import check_response_parameters
-from turnlane.server.problem import Problem, bug, invalid, not_found, of_exception, of_turn
+from turnlane.server.problem import WITHOUT_ANSWER, Problem, invalid, not_found, of_turn
 from turnlane.server.request_shapes import ConversationReference, ListQuery, ResponseCreate, ResponseQuery
 from turnlane.server.response_events import ResponseEvents
 from turnlane.server.response_object import response_object
-from turnlane.server.turn_end import end_of, ended_turn, events_of
-from turnlane.server.unexpected import report
+from turnlane.server.turn_end import broken, end_of, ended_turn, events_of
 
 
 async def create_response(call: Call) -> Answer:
@@ -29,14 +28,15 @@ async def create_response(call: Call) -> Answer:
     check_response_parameters(request)
     accepted = await accept(call, wish_of(request))
     turn = accepted.turn
+    headers = joined_header(accepted)
     if request.stream:
-        return stream_of(call, turn, after=-1)
-    if request.background:
-        return as_json(response_object(turn, operator=call.caller.admin))
-    ended = await end_of(call, turn)
-    if ended.status in ("failed", "cancelled"):
-        raise of_turn(ended, operator=call.caller.admin)
-    return as_json(response_object(ended, operator=call.caller.admin))
+        return stream_of(call, turn, after=-1, headers=headers)
+    if not request.background:
+        turn = await end_of(call, turn)
+        if turn.status in WITHOUT_ANSWER:
+            raise of_turn(turn, operator=call.caller.admin)
+    shown = response_object(turn, operator=call.caller.admin)
+    return as_json({**shown, "joined": accepted.joined}, headers=headers)
 
 
 async def retrieve_response(call: Call) -> Answer:
@@ -64,9 +64,9 @@ async def list_input_items(call: Call) -> Answer:
     return as_json(page(items, query))
 
 
-def stream_of(call: Call, turn: Turn, after: int) -> EventStream:
+def stream_of(call: Call, turn: Turn, after: int, headers: Mapping[str, str] | None = None) -> EventStream:
     """The turn's events with a `sequence_number` above `after`, to its end."""
-    return EventStream(_frames(call, turn, after), call.server.settings.heartbeat)
+    return EventStream(_frames(call, turn, after), call.server.settings.heartbeat, headers)
 
 
 async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, None]:
@@ -77,13 +77,8 @@ async def _frames(call: Call, turn: Turn, after: int) -> AsyncGenerator[bytes, N
             yield b"".join(frame(event) for event in fresh)
             if fresh:
                 last = fresh[-1]["sequence_number"]
-    except Problem as problem:
-        yield frame(_error_event(problem, last + 1))
-    except EngineError as error:
-        yield frame(_error_event(of_exception(error, operator=call.caller.admin), last + 1))
     except Exception as error:
-        report(error, call.scope)
-        yield frame(_error_event(bug(call.request_id), last + 1))
+        yield frame(_error_event(broken(call, error), last, turn))
 
 
 async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], None]:
@@ -95,10 +90,14 @@ async def _shown(call: Call, turn: Turn) -> AsyncGenerator[list[JsonObject], Non
     yield mapper.end(await ended_turn(call, turn))
 
 
-def _error_event(problem: Problem, number: int) -> JsonObject:
-    """`ResponseErrorEvent`: the stream broke; the turn itself may be well."""
+def _error_event(problem: Problem, last: int, turn: Turn) -> JsonObject:
+    """`ResponseErrorEvent`: the stream broke; the turn itself may be well.
+
+    Its number is that of the event before it, which a client then gives as `starting_after`: nothing is missed.
+    """
+    before_the_first = max(turn.attempt - 1, 0) * EVENTS_PER_ATTEMPT - 1
     said = {"code": problem.code, "message": problem.message, "param": None}
-    return {"type": "error", "sequence_number": number, **said}
+    return {"type": "error", "sequence_number": max(last, before_the_first, 0), **said}
 
 
 def wish_of(request: ResponseCreate) -> Wish:
@@ -143,7 +142,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "Send a message to an agent: wait for the answer, stream it, or let it run in the background.",
         ResponseShape,
         body=ResponseCreate,
-        headers=("Idempotency-Key",),
+        headers=("Idempotency-Key", *HEADERS),
         errors=(404, 409, 429, 500, 502, 503, 504),
         streams=True,
     ),
