@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from turnlane.runtime.conversation import (
-    EVENTS_PER_ATTEMPT,
     Claim,
     Failure,
     JsonObject,
@@ -23,6 +22,8 @@ from turnlane.runtime.conversation import (
     TurnEvent,
     Usage,
 )
+from turnlane.runtime.output_so_far import OutputSoFar
+from turnlane.runtime.turn_ledger import TurnLedger
 
 if TYPE_CHECKING:
     from turnlane.runtime.model import ModelBoundary
@@ -138,9 +139,16 @@ class Run:
     tool_timeout: float | None = None
     model_timeout: float | None = None
     max_model_calls: int = 100
+    once_tools: Collection[str] = frozenset()
+    """Names of tools that must not run a second time for the same call; beside those decorated with `once`."""
     log_content: bool = False
+    ledger: TurnLedger = field(default_factory=TurnLedger)
+    said: OutputSoFar = field(default_factory=OutputSoFar)
     stop: StopSignal = field(default_factory=StopSignal)
     usage: Usage = field(default_factory=Usage)
+    """What the turn cost until now, earlier attempts included."""
+    model_calls: int = 0
+    """Model calls of this attempt, also those that an earlier one had made."""
     failure: Failure | None = None
     incomplete: str | None = None
     """Set when the model cut a text of this run short: `max_output_tokens` or `content_filter` (TL307)."""
@@ -154,7 +162,9 @@ class Run:
     _cancelled: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._seq = (self.claim.attempt - 1) * EVENTS_PER_ATTEMPT - 1
+        self._seq = self.claim.first_seq - 1
+        for entry in self.claim.ledger:
+            self.add_usage(entry.usage)
         self.stop.on_set(self._cancel_tasks)
 
     @contextmanager
@@ -201,6 +211,7 @@ class Run:
         """Show an event of one of `EVENT_KINDS`, unless the run was stopped: late work is not shown."""
         if self.stop:
             return
+        self.said.add(kind, data)
         self.publish(self.number(kind, data))
 
     def number(self, kind: str, data: JsonObject) -> TurnEvent:
@@ -218,13 +229,19 @@ class Run:
     def add_usage(self, usage: Usage) -> None:
         self.usage = self.usage.plus(usage)
 
-    def count_model_call(self) -> None:
-        """Raises TooManyModelCalls when the attempt may make no more."""
-        if self.usage.model_calls >= self.max_model_calls:
+    def count_model_call(self, *, paid: bool = False) -> None:
+        """Count a call, with its cost unless an earlier attempt `paid` for its answer.
+
+        Raises:
+            TooManyModelCalls: the attempt may make no more.
+        """
+        if self.model_calls >= self.max_model_calls:
             if self.too_many_calls is None:
                 self.too_many_calls = TooManyModelCalls(self.max_model_calls, current_tool.get())
             raise TooManyModelCalls(self.max_model_calls, self.too_many_calls.tool)
-        self.add_usage(Usage(model_calls=1))
+        self.model_calls += 1
+        if not paid:
+            self.add_usage(Usage(model_calls=1))
 
     def new_item(self) -> str:
         """An id for an output item: unguessable since the turn's id is, and stable to read in logs."""

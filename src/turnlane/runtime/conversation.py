@@ -136,7 +136,8 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
     "handoff": "an agent hands over to another: agent, target, text",
     "input.required": "the turn ends asking a human: item, call, agent, prompt, reason (user_proxy or handoff)",
     "note": "anything else the framework reported: agent, type, text",
-    "model.call": "a model call ended: agent, model, input_tokens, output_tokens, retries, seconds, finish_reason",
+    "model.call": "a model call ended: agent, model, input_tokens, output_tokens, retries, seconds, finish_reason; "
+    "replayed is true when an earlier attempt had got the answer",
     "finished": "the attempt ended and is committed: status",
 }
 """Every event kind, with its data. `turnlane` keeps the reference page of events equal to this table."""
@@ -151,7 +152,7 @@ INPUT_ITEMS: Final[Mapping[str, str]] = {
 in one normal form. Every item has an `id`, under which `Engine.delete_item` finds it."""
 
 OUTPUT_ITEMS: Final[Mapping[str, str]] = {
-    "message": "the data of the event `message`",
+    "message": "the data of the event `message`; incomplete is `interrupted` where a turn was interrupted in it",
     "reasoning": "the data of the event `reasoning`",
     "tool": "the data of `tool.call` and `tool.result` in one: item, agent, call, name, arguments, output, error; "
     "output and error are null when the tool never came back",

@@ -23,7 +23,6 @@ from turnlane.runtime.retry import Again, Fault, GiveUp, RetryBudget, decide
 from turnlane.telemetry.events import emit
 
 T = TypeVar("T")
-T_contra = TypeVar("T_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Inspected:
     """The answer can't be used as it is: cut, empty, a tool call without its end."""
 
 
-class Client(Protocol[T_contra]):
+class Client(Protocol[T]):
     """A framework's model client, as the boundary sees it."""
 
     @property
@@ -56,7 +55,17 @@ class Client(Protocol[T_contra]):
         """What an error means for the user."""
         ...
 
-    def inspect(self, result: T_contra) -> Inspected: ...
+    def inspect(self, result: T) -> Inspected: ...
+
+    def answered(self, result: T) -> None:
+        """Take note of an answer to this turn, also of one that an earlier attempt got."""
+        ...
+
+    def to_json(self, result: T) -> Any:
+        """An answer, to be kept for another attempt of the turn."""
+        ...
+
+    def from_json(self, kept: Any) -> T: ...
 
 
 class ProviderPaused(Exception):
@@ -151,6 +160,7 @@ class _Call(Generic[T]):
     client: Client[T]
     provider: Provider
     agent: str
+    asked: str
     ticket: int
     started: float
     tries: int = 0
@@ -158,6 +168,8 @@ class _Call(Generic[T]):
 
 class ModelBoundary:
     """Sends model calls: limited per provider, retried when that can help, metered, and stoppable.
+
+    A question that was answered before, in this turn or in the one that it goes on from, is not sent.
 
     Args:
         max_tries: how often one call may be sent, the first time included.
@@ -179,15 +191,20 @@ class ModelBoundary:
         self.providers: dict[str, Provider] = {}
         self._tickets = itertools.count()
 
-    async def call(self, run: Run, client: Client[T], send: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, run: Run, client: Client[T], send: Callable[[], Awaitable[T]], asked: str = "") -> T:
         """Send a call until it is answered, or give up and raise its last error.
+
+        Args:
+            asked: a digest of the question; empty: it is not known to the run's ledger.
 
         Raises:
             TurnStopped: the turn was cancelled or its deadline is over.
             TooManyModelCalls: the attempt made all the model calls that it may.
             Exception: the client's own error, when trying again can't help.
         """
-        call = self._begin(run, client)
+        if (kept := self._kept(run, client, asked)) is not None:
+            return kept
+        call = self._begin(run, client, asked)
         with run.stoppable(), self._told_when_stopped(call):
             while True:
                 async with self._slot(call) as slot:
@@ -202,14 +219,21 @@ class ModelBoundary:
                     else:
                         slot.succeeded()
                         self._ended(call, inspected, "ok")
+                        self._answered(call, result, inspected)
                         return result
                 await self._sleep(delay)
 
     async def stream(
-        self, run: Run, client: Client[T], send: Callable[[], AsyncGenerator[str | T, None]]
+        self, run: Run, client: Client[T], send: Callable[[], AsyncGenerator[str | T, None]], asked: str = ""
     ) -> AsyncGenerator[str | T, None]:
-        """The same for a stream. It is sent again only while nothing of it was passed on."""
-        call = self._begin(run, client)
+        """The same for a stream. It is sent again only while nothing of it was passed on.
+
+        An answer of before comes in one piece.
+        """
+        if (kept := self._kept(run, client, asked)) is not None:
+            yield kept
+            return
+        call = self._begin(run, client, asked)
         with run.stoppable(), self._told_when_stopped(call):
             while True:
                 passed_on = False
@@ -222,6 +246,7 @@ class ModelBoundary:
                                 inspected = client.inspect(piece)
                                 if inspected.problem is not None:
                                     raise inspected.problem
+                                self._answered(call, piece, inspected)
                             passed_on = True
                             yield piece
                     except Exception as error:
@@ -239,13 +264,49 @@ class ModelBoundary:
             self.providers[name] = Provider(name, self._clock, self._sleep)
         return self.providers[name]
 
-    def _begin(self, run: Run, client: Client[T]) -> _Call[T]:
+    def _kept(self, run: Run, client: Client[T], asked: str) -> T | None:
+        """What the question was answered before; told as a call of this attempt if it is one of this turn."""
+        kept = run.ledger.model_answer(client.model, asked) if asked else None
+        if kept is None:
+            return None
+        result = client.from_json(kept.answer)
+        if kept.usage is not None:
+            run.stop.check()
+            run.count_model_call(paid=True)
+            client.answered(result)
+            self._tell_again(run, client, kept.usage, client.inspect(result).finish_reason)
+        return result
+
+    @staticmethod
+    def _tell_again(run: Run, client: Client[Any], usage: Usage, finish_reason: str) -> None:
+        run.emit(
+            "model.call",
+            agent=current_agent.get() or run.agent,
+            model=client.model,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            retries=usage.retries,
+            seconds=0.0,
+            finish_reason=finish_reason,
+            replayed=True,
+        )
+
+    @staticmethod
+    def _answered(call: _Call[T], result: T, answer: Inspected) -> None:
+        """At once, before the agent goes on by it: what it does next is recorded behind it."""
+        call.client.answered(result)
+        if call.asked:
+            usage = Usage(answer.input_tokens, answer.output_tokens, 1, call.tries - 1)
+            call.run.ledger.model_answered(call.client.model, call.asked, call.client.to_json(result), usage)
+
+    def _begin(self, run: Run, client: Client[T], asked: str) -> _Call[T]:
         run.stop.check()
+        run.ledger.before_new()
         run.count_model_call()
         provider = self.provider(client.provider)
         provider.budget.called()
         agent = current_agent.get() or run.agent
-        return _Call(run, client, provider, agent, next(self._tickets), self._clock())
+        return _Call(run, client, provider, agent, asked, next(self._tickets), self._clock())
 
     @contextmanager
     def _told_when_stopped(self, call: _Call[Any]) -> Iterator[None]:

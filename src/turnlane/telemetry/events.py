@@ -27,7 +27,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "turn.refused": "a turn was not accepted: reason, conversation, agent",
     "turn.started": "an attempt began: turn, conversation, attempt, agent, waited, input (when asked for)",
     "turn.ended": "a turn ended: turn, conversation, attempt, agent, status, seconds, tokens, model_calls, "
-    "output (when asked for)",
+    "replayed (answers that earlier attempts had got), output (when asked for)",
     "turn.failed": "the first error of a turn: type, message, agent, tool, hazard, stack",
     "turn.released": "a turn was given back to the queue: turn, attempt",
     "turn.dropped": "a late result was refused, another attempt owns the turn: turn, attempt",

@@ -28,16 +28,22 @@ from turnlane.runtime.agent import (
     current_run,
 )
 from turnlane.runtime.app import AgentSpec, pick_resources
-from turnlane.runtime.conversation import Failure, Outcome, SavedState, Status, Turn, TurnEvent
+from turnlane.runtime.conversation import Failure, LedgerEntry, Outcome, SavedState, Status, Turn, TurnEvent
 from turnlane.runtime.engine import Engine, EngineUnavailable, NotJson, OwnershipLost
+from turnlane.runtime.turn_ledger import TurnLedger
 from turnlane.telemetry.events import bound, emit
 from turnlane.telemetry.redact import redact
+from turnlane.worker.records import Records
 
 STOP_GRACE: Final = 1.0
 """Seconds between telling a run to stop and letting go of what does not (promise 6)."""
 
 COMMIT_PAUSE: Final = 1.0
 """Seconds between tries to commit while the store can't be written."""
+
+
+_FRAME: Final = ("started", "finished")
+"""Events of every attempt, beside what it says."""
 
 
 class NotAnAgent(Exception):
@@ -62,6 +68,9 @@ class TurnAttempt:
         self._resources = resources
         self._events = _Publisher(engine, run)
         run.publish = self._events.publish
+        self._records = Records(engine, run)
+        claim, recorder = run.claim, self._records if spec.settings.ledger else None
+        run.ledger = TurnLedger(claim.turn.id, claim.ledger, recorder)
         self._prepared: Prepared | None = None
         self._started = time.monotonic()
 
@@ -78,14 +87,51 @@ class TurnAttempt:
             current_run.set(self.run)
             self.run.emit("started", attempt=turn.attempt, agent=self.spec.name)
             try:
-                outcome = await self._supervised()
+                outcome = await self._outcome()
             except Exception as error:
                 outcome = self._failed(error)
             if outcome is not None:
+                self._records.end()
                 await self._commit(outcome)
+            elif self.run.stop.reason == "shutdown":
+                await self._records.settle()
+            await self._records.close()
 
     def stop(self, reason: StopReason) -> None:
         self.run.stop.set(reason)
+
+    async def _outcome(self) -> Outcome | None:
+        if uncertain := self.run.ledger.uncertain():
+            return await self._held(uncertain)
+        return await self._supervised()
+
+    async def _held(self, uncertain: Sequence[LedgerEntry]) -> Outcome:
+        """End the turn without running it: a tool may have acted, and must not act twice."""
+        await self._show_again()
+        tools = " and ".join(f"{entry.name!r} (call {entry.call})" for entry in uncertain)
+        failure = Failure(
+            type="NeedsAttention",
+            message=f"an earlier attempt of this turn died while it ran the tool {tools}, which must not run a "
+            "second time: nobody knows whether it acted. Look there first; then correct it by hand, or send the "
+            "message again",
+            kind="tool",
+            code="needs_attention",
+            tool=uncertain[0].name,
+            agent=self.spec.name,
+        )
+        emit("turn.failed", type=failure.type, message=failure.message, agent=failure.agent, tool=failure.tool)
+        return Outcome("needs_attention", self.run.said.items(), self.run.usage, failure)
+
+    async def _show_again(self) -> None:
+        """Show what the earlier attempt showed: whoever looks sees how far it came, and with which call."""
+        try:
+            events = await self._engine.superseded_events(self.run.claim.turn.id)
+        except EngineUnavailable:
+            return  # it is a help, and the turn ends without it
+        latest = max((event.attempt for event in events if event.kind not in _FRAME), default=0)
+        for event in events:
+            if event.attempt == latest and event.kind not in _FRAME:
+                self.run.emit(event.kind, **event.data)
 
     async def _supervised(self) -> Outcome | None:
         """The outcome, in bounded time after a stop; None when there is nothing to commit."""
@@ -189,6 +235,16 @@ class TurnAttempt:
                 type="Cancelled", message="the turn was cancelled", kind="cancelled", code="cancelled"
             )
             return Outcome(status="cancelled", usage=self.run.usage, failure=failure)
+        if reason == "interrupted":
+            return Outcome(status="interrupted", output=self.run.said.items(), usage=self.run.usage)
+        if reason == "rolled_back":
+            failure = Failure(
+                type="RolledBack",
+                message="a later message of the conversation took the place of this turn",
+                kind="cancelled",
+                code="rolled_back",
+            )
+            return Outcome(status="cancelled", usage=self.run.usage, failure=failure)
         return None
 
     async def _commit(self, outcome: Outcome) -> None:
@@ -208,7 +264,7 @@ class TurnAttempt:
                 )
             except EngineUnavailable as trouble:
                 # The answer is there and the store is not: wait for it, the slot stays taken meanwhile.
-                emit("engine.trouble", reason=str(trouble))
+                self._events.tell_trouble(trouble)
                 await asyncio.sleep(COMMIT_PAUSE)
             else:
                 self._report(turn)
@@ -224,6 +280,7 @@ class TurnAttempt:
             output_tokens=turn.usage.output_tokens,
             model_calls=turn.usage.model_calls,
             retries=turn.usage.retries,
+            replayed=self.run.ledger.replayed,
             **self._content(output=turn.output),
         )
 
@@ -241,11 +298,18 @@ class _Publisher:
         self._waiting: list[TurnEvent] = []
         self._task: asyncio.Task[None] | None = None
         self._lost = False
+        self._told = False
 
     def publish(self, event: TurnEvent) -> None:
         self._waiting.append(event)
         if self._task is None and not self._lost:
             self._task = asyncio.get_running_loop().create_task(self._pass_on())
+
+    def tell_trouble(self, trouble: EngineUnavailable) -> None:
+        """An engine that knows of its trouble tells it itself, once for all turns."""
+        if self._engine.trouble is None and not self._told:
+            self._told = True
+            emit("engine.trouble", reason=str(trouble))
 
     async def close(self) -> list[TurnEvent]:
         """The events that were not passed on; they go with the commit."""
@@ -266,7 +330,7 @@ class _Publisher:
             # Readers wait; the events go with the commit.
             self._waiting = [*batch, *self._waiting]
             self._lost = True
-            emit("engine.trouble", reason=str(trouble))
+            self.tell_trouble(trouble)
         finally:
             self._task = None
 

@@ -131,6 +131,7 @@ class TurnWorker:
             tool_timeout=settings.tool_timeout,
             model_timeout=settings.model_timeout,
             max_model_calls=settings.max_model_calls,
+            once_tools=settings.once_tools,
             log_content=self._log_content,
         )
         attempt = TurnAttempt(run, spec, self._engine, self._adapters, self._resources)

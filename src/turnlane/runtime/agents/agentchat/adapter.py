@@ -32,7 +32,7 @@ from turnlane.runtime.agent import (
 from turnlane.runtime.agents import openai_client
 from turnlane.runtime.agents.agentchat.discard import close_own
 from turnlane.runtime.agents.agentchat.history import hide_from_conditions
-from turnlane.runtime.agents.agentchat.ledger import Ledger
+from turnlane.runtime.agents.agentchat.human_answers import HumanAnswers
 from turnlane.runtime.agents.agentchat.messages import (
     InputNotSupported,
     answer_text,
@@ -121,7 +121,7 @@ class PreparedAgent:
         self._parts = parts
         self._run = run
         self._unsaved = Unsaved(parts)
-        self._ledger = Ledger() if parts.humans else None
+        self._humans = HumanAnswers(run.ledger) if parts.humans else None
         self._state_before: Any = None
         self._pending: JsonObject | None = None
         """A turn that asked a human and waits for the answer."""
@@ -178,8 +178,8 @@ class PreparedAgent:
 
     async def run(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> Answer:
         """See `turnlane.runtime.agent.Prepared.run`."""
-        if self._pending is not None and self._ledger is not None:
-            self._ledger.replay(self._pending["ledger"], answer_text(input))
+        if self._pending is not None and self._humans is not None:
+            self._humans.go_on_from(self._pending["ledger"], answer_text(input))
             self._transcript.mute(self._pending["seen"])
             self._unread += items
             input, items = self._pending["input"], self._pending["items"]
@@ -191,9 +191,9 @@ class PreparedAgent:
         try:
             await self._consume(messages)
         except Exception:
-            if self._ledger is None or self._ledger.question is None or self._run.stop:
+            if not self._human_asked() or self._run.stop:
                 raise
-            await self._ask(self._ledger, input, items)
+            await self._ask(input, items)
         else:
             self._note_stop_reason()
             self._note_handoff()
@@ -238,7 +238,7 @@ class PreparedAgent:
             with self._halt.reading():
                 await read_all(stream, self._take)
         except BaseException:
-            if self._ledger is None or self._ledger.question is None or self._run.stop:
+            if not self._human_asked() or self._run.stop:
                 await end_tasks(self._parts.teams)
             raise
 
@@ -258,32 +258,34 @@ class PreparedAgent:
             why = f": {self._stop_reason}" if self._stop_reason else ""
             self._transcript.explain(self._built.name, f"(ended without an answer{why})")
 
-    async def _ask(self, ledger: Ledger, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> None:
+    def _human_asked(self) -> bool:
+        return self._humans is not None and self._humans.question is not None
+
+    async def _ask(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> None:
         """End the turn with the question that a human was asked."""
         # What other branches have begun ends first: a tool that was cut off would be run again by the replay.
         with self._run.stoppable():
             await branches_ended(self._parts.teams)
-        assert ledger.question is not None
-        agent, prompt = ledger.question
+        assert self._humans is not None
+        assert self._humans.question is not None
+        agent, prompt = self._humans.question
         self._transcript.ask_human(agent=agent, prompt=prompt, reason="user_proxy")
         self._question = {
             "input": list(input),
             "items": list(items),
             "seen": self._transcript.seen,
-            "ledger": ledger.to_json(),
+            "ledger": self._humans.to_json(),
         }
 
     def _wire(self) -> None:
-        run, ledger, transcript, parts = self._run, self._ledger, self._transcript, self._parts
+        run, transcript, parts = self._run, self._transcript, self._parts
 
         def client(inner: ChatCompletionClient) -> BoundaryClient:
-            self._stand_ins.append(
-                made := BoundaryClient(inner, run, ledger, transcript.note_cut, transcript.note_said)
-            )
+            self._stand_ins.append(made := BoundaryClient(inner, run, transcript.note_cut, transcript.note_said))
             return made
 
         def workbench(inner: Workbench) -> GuardedWorkbench:
-            self._stand_ins.append(made := GuardedWorkbench(inner, run, ledger, transcript))
+            self._stand_ins.append(made := GuardedWorkbench(inner, run, transcript))
             return made
 
         put_in_place(parts, client, workbench)
@@ -298,8 +300,8 @@ class PreparedAgent:
 
     def _input_of(self, name: str) -> Any:
         async def ask(prompt: str, cancellation_token: CancellationToken | None = None) -> str:
-            assert self._ledger is not None
-            return self._ledger.human_answer(name, prompt)
+            assert self._humans is not None
+            return self._humans.answer(name, prompt)
 
         return ask
 
@@ -337,8 +339,7 @@ class PreparedAgent:
         self._transcript.ask_human(agent=last.source, prompt=prompt, reason="handoff")
 
     def _note_error(self, error: Exception, agent: str) -> None:
-        asked = self._ledger is not None and self._ledger.question is not None
-        if asked or isinstance(error, TurnStopped):
+        if self._human_asked() or isinstance(error, TurnStopped):
             return
         self._run.note_failure(self._no_answer(error, agent) or describe_error(error, agent))
         if current_tool.get() is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,10 +12,10 @@ from pydantic import BaseModel
 
 from turnlane.runtime.agent import Run, current_agent
 from turnlane.runtime.agents import openai_client
-from turnlane.runtime.agents.agentchat.ledger import Ledger
 from turnlane.runtime.conversation import Failure
 from turnlane.runtime.model import Inspected
 from turnlane.runtime.retry import Fault
+from turnlane.runtime.turn_ledger import asked_by, digest
 
 try:
     from autogen_ext.models.openai import BaseOpenAIChatCompletionClient
@@ -45,14 +43,12 @@ class BoundaryClient(ChatCompletionClient):
         self,
         inner: ChatCompletionClient,
         run: Run,
-        ledger: Ledger | None,
         on_cut: Callable[[str, str], None],
         on_said: Callable[[str], None],
     ) -> None:
         self.inner = inner
         openai_client.leave_retries_to_the_boundary(inner)
         self._run = run
-        self._ledger = ledger
         self._on_cut = on_cut
         self._on_said = on_said
         self.is_openai = isinstance(inner, BaseOpenAIChatCompletionClient)
@@ -69,10 +65,7 @@ class BoundaryClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        asked, kept = self._look_up(messages, tools)
-        if kept is not None:
-            self._tell_said(kept)
-            return kept
+        asked = self._asked(messages, tools, tool_choice, json_output, extra_create_args)
 
         async def send() -> CreateResult:
             try:
@@ -91,8 +84,8 @@ class BoundaryClient(ChatCompletionClient):
                     raise openai_client.malformed(error, json_output) from error
                 raise
 
-        result = await self._run.boundary.call(self._run, self, send)
-        self._answered(asked, result)
+        result = await self._run.boundary.call(self._run, self, send, asked)
+        self._tell_said(result)
         return result
 
     async def create_stream(
@@ -105,11 +98,7 @@ class BoundaryClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        asked, kept = self._look_up(messages, tools)
-        if kept is not None:
-            self._tell_said(kept)
-            yield kept
-            return
+        asked = self._asked(messages, tools, tool_choice, json_output, extra_create_args)
 
         async def send() -> AsyncGenerator[str | CreateResult, None]:
             more: dict[str, Any] = {}
@@ -137,9 +126,9 @@ class BoundaryClient(ChatCompletionClient):
                     raise openai_client.malformed(error, json_output) from error
                 raise
 
-        async for piece in self._run.boundary.stream(self._run, self, send):
+        async for piece in self._run.boundary.stream(self._run, self, send, asked):
             if isinstance(piece, CreateResult):
-                self._answered(asked, piece)
+                self._tell_said(piece)
             yield piece
 
     # --- what the boundary asks (turnlane.runtime.model.Client) ---
@@ -173,18 +162,35 @@ class BoundaryClient(ChatCompletionClient):
         if self.is_openai and result.finish_reason == "unknown" and not ended:
             raise openai_client.AnswerCut(f"the stream of {self.provider} ({self.model}) ended before its end")
 
-    def _look_up(
-        self, messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]
-    ) -> tuple[str, CreateResult | None]:
-        """The digest of a question and, if an earlier turn got it, its answer."""
-        if self._ledger is None:
-            return "", None
-        asked = _fingerprint(messages, tools)
-        kept = self._ledger.model_answer(asked)
-        if kept is not None:
-            return asked, CreateResult.model_validate(kept)
-        self._ledger.check()
-        return asked, None
+    def answered(self, result: CreateResult) -> None:
+        reason = _CUT_SHORT.get(result.finish_reason)
+        if reason is not None and isinstance(result.content, str):
+            self._run.incomplete = reason
+            self._on_cut(result.content, reason)
+
+    def to_json(self, result: CreateResult) -> Any:
+        return result.model_dump(mode="json")
+
+    def from_json(self, kept: Any) -> CreateResult:
+        return CreateResult.model_validate(kept)
+
+    def _asked(
+        self,
+        messages: Sequence[LLMMessage],
+        tools: Sequence[Tool | ToolSchema],
+        tool_choice: Tool | str,
+        json_output: bool | type[BaseModel] | None,
+        extra: Mapping[str, Any],
+    ) -> str:
+        """A digest of what the model is asked. Two calls with the same digest may share an answer."""
+        if not self._run.ledger.keeps_models:
+            return ""
+        words = [message.model_dump(mode="json", exclude={"id", "created_at"}) for message in messages]
+        names = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]
+        choice = tool_choice.name if isinstance(tool_choice, Tool) else tool_choice
+        shape = json_output.__qualname__ if isinstance(json_output, type) else json_output
+        who = [current_agent.get(), choice, shape, dict(extra)]
+        return asked_by(digest([words, names]), who)
 
     def _tell_said(self, result: CreateResult) -> None:
         if result.thought and not isinstance(result.content, str) and self._says_beside_calls():
@@ -197,15 +203,6 @@ class BoundaryClient(ChatCompletionClient):
         if any(name.startswith(_ANTHROPIC) for name in modules):
             return "thinking" not in self._create_args({})
         return any(name.startswith(_SAY_BESIDE_CALLS) for name in modules)
-
-    def _answered(self, asked: str, result: CreateResult) -> None:
-        self._tell_said(result)
-        if self._ledger is not None:
-            self._ledger.keep_model_answer(asked, result.model_dump(mode="json"))
-        reason = _CUT_SHORT.get(result.finish_reason)
-        if reason is not None and isinstance(result.content, str):
-            self._run.incomplete = reason
-            self._on_cut(result.content, reason)
 
     def _create_args(self, extra: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**getattr(self.inner, "_create_args", {}), **extra}
@@ -264,11 +261,3 @@ def _provider_of(client: ChatCompletionClient) -> str:
 def _model_of(client: ChatCompletionClient) -> str:
     args = getattr(client, "_create_args", None)
     return str(args.get("model", "")) if isinstance(args, Mapping) else type(client).__name__
-
-
-def _fingerprint(messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> str:
-    """A digest of what the model is asked. Two calls with the same digest may share an answer."""
-    asked = [message.model_dump(mode="json", exclude={"id", "created_at"}) for message in messages]
-    names = [tool["name"] if isinstance(tool, dict) else tool.name for tool in tools]
-    text = json.dumps([asked, names], sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

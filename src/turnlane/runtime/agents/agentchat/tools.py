@@ -7,11 +7,11 @@ consumes that kind through a generator which can't be stopped from outside (haza
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage
@@ -26,10 +26,37 @@ from autogen_core.tools import (
 )
 from pydantic import ValidationError
 
-from turnlane.runtime.agent import ReentrantRun, Run, ToolError, TooManyModelCalls, current_agent, current_tool
-from turnlane.runtime.agents.agentchat.ledger import Ledger
+from turnlane.runtime.agent import (
+    ReentrantRun,
+    Run,
+    ToolError,
+    TooManyModelCalls,
+    TurnStopped,
+    current_agent,
+    current_tool,
+)
+from turnlane.runtime.agents.agentchat.human_answers import HumanAsked
 from turnlane.runtime.agents.agentchat.transcript import Transcript
+from turnlane.runtime.tool_calls import ToolCall, current_call, is_once
+from turnlane.runtime.turn_ledger import ToolAsk, asked_by, digest
 from turnlane.telemetry.events import emit
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a tool. `tool` is None where only the workbench knows it; `once`: it must not run twice.
+
+    `ask` is None for an agent or team that runs as a tool: it runs again in every attempt, so that it remembers
+    what it said, and the questions inside it are answered one by one.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    call_id: str | None
+    asked: str
+    tool: Any
+    once: bool
+    ask: ToolAsk | None
 
 
 class GuardedWorkbench(Workbench):
@@ -40,16 +67,9 @@ class GuardedWorkbench(Workbench):
 
     component_type = "workbench"
 
-    def __init__(
-        self,
-        inner: Workbench,
-        run: Run,
-        ledger: Ledger | None,
-        transcript: Transcript,
-    ) -> None:
+    def __init__(self, inner: Workbench, run: Run, transcript: Transcript) -> None:
         self.inner = inner
         self._run = run
-        self._ledger = ledger
         self._transcript = transcript
         self._is_static = _is_static(inner)
 
@@ -64,51 +84,80 @@ class GuardedWorkbench(Workbench):
         call_id: str | None = None,
     ) -> ToolResult:
         """Call a tool. Always returns a result, whatever happens: the framework hangs on everything else."""
-        arguments = arguments or {}
-        asked = _fingerprint(name, arguments)
-        if self._ledger is not None:
-            if (kept := self._ledger.tool_answer(asked)) is not None:
-                return ToolResult.model_validate(kept)
-            if self._ledger.question is not None:
-                return self._error(name, call_id, "HumanAsked", None, "A human was asked first.")
+        call = self._new_call(name, arguments or {}, call_id)
+        if call.ask is not None and call.ask.answered is not None:
+            return self._result_of_before(call.ask.answered.answer, call_id)
         started, failed_before = time.monotonic(), self._run.failure
-        result, outcome = await self._call(name, arguments, call_id, asked)
+        try:
+            self._run.ledger.before_new()
+            result, outcome = await self._call(call)
+        except HumanAsked:
+            return self._error(call, "HumanAsked", None, "A human was asked first.")
         emit(
             "tool.call", tool=name, agent=current_agent.get(), seconds=time.monotonic() - started, outcome=outcome
         )
         if outcome == "error":
             # What went wrong inside (an agent used as a tool) is told to the model and is not the turn's error.
             self._run.failure = failed_before
-        if self._ledger is not None and self._is_final(outcome):
-            self._ledger.keep_tool_answer(asked, result.model_dump(mode="json"))
-            self._transcript.forget_inside(asked)
+        if call.ask is not None and self._is_final(outcome):
+            self._run.ledger.tool_ended(call.ask, result.model_dump(mode="json"), once=call.once)
+            self._transcript.forget_inside(call.asked)
+        return result
+
+    def _new_call(self, name: str, arguments: Mapping[str, Any], call_id: str | None) -> _Call:
+        tool = _raw_tool(self.inner, name) if self._is_static else None  # type: ignore[arg-type]
+        asked = asked_by(digest([name, arguments]), current_agent.get())
+        once = name in self._run.once_tools or is_once(tool) or is_once(getattr(tool, "_func", None))
+        runs_agents = getattr(tool, "_task_runner", None) is not None and not once
+        ask = None if runs_agents else self._run.ledger.tool_ask(name, asked)
+        return _Call(name, arguments, call_id, asked, tool, once, ask)
+
+    def _result_of_before(self, kept: Any, call_id: str | None) -> ToolResult:
+        result = ToolResult.model_validate(kept)
+        if result.is_error:
+            self._transcript.note_tool_error(call_id or "", json.loads(result.to_text())["error"])
         return result
 
     def _is_final(self, outcome: str) -> bool:
         # An error after a human was asked may come from the asking: a team that runs as a tool ends by it.
-        assert self._ledger is not None
-        return outcome == "ok" or (outcome == "error" and self._ledger.question is None)
+        try:
+            self._run.ledger.before_new()
+        except HumanAsked:
+            return outcome == "ok"
+        return outcome != "cancelled"
 
-    async def _call(
-        self, name: str, arguments: Mapping[str, Any], call_id: str | None, asked: str
-    ) -> tuple[ToolResult, str]:
+    async def _call(self, call: _Call) -> tuple[ToolResult, str]:
+        try:
+            await self._begin(call)
+        except TurnStopped:
+            return self._stopped(call), "cancelled"
+        except Exception as error:
+            self._tell(call, error)
+            return self._error(call, "NotStarted", None, f"The tool {call.name!r} was not started."), "error"
         # A token of the call's own: a stopped or late tool is told, without stopping the framework's run.
         token = CancellationToken()
-        work = asyncio.ensure_future(self._in_tool(name, arguments, token, call_id, asked))
+        work = asyncio.ensure_future(self._in_tool(call, token))
         try:
             done = await self._finished_or_stopped(work)
         except asyncio.CancelledError:
             self._give_up(work, token)
             if not self._run.stop:
                 raise
-        if self._run.stop:
+        if self._run.stop and not _came_back(work):
             # Not waited for: a tool may take its time to notice, or never do (a thread can't be stopped).
             self._give_up(work, token)
-            return self._error(name, call_id, "TurnStopped", "TL404", "The turn was stopped."), "cancelled"
+            return self._stopped(call), "cancelled"
         if not done:
             self._give_up(work, token)
-            return self._error(name, call_id, "ToolTimeout", "TL306", self._timeout_text(name)), "timeout"
-        return self._settled(work, name, call_id)
+            return self._error(call, "ToolTimeout", "TL306", self._timeout_text(call.name)), "timeout"
+        return self._settled(work, call)
+
+    async def _begin(self, call: _Call) -> None:
+        """Return when another attempt would know of the call. Raises TurnStopped: the tool must not start."""
+        with self._run.stoppable():
+            if call.ask is not None:
+                await self._run.ledger.tool_begins(call.ask, once=call.once)
+        self._run.stop.check()
 
     async def _finished_or_stopped(self, work: asyncio.Future[ToolResult]) -> bool:
         """Wait for the tool, the stop or the time-out; True when the tool is done."""
@@ -121,17 +170,16 @@ class GuardedWorkbench(Workbench):
             forget()
         return work.done()
 
-    async def _in_tool(
-        self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None, asked: str
-    ) -> ToolResult:
-        current_tool.set(name)
+    async def _in_tool(self, call: _Call, token: CancellationToken) -> ToolResult:
+        current_tool.set(call.name)
+        if call.ask is not None:
+            turn = self._run.claim.turn
+            current_call.set(ToolCall(call.name, call.ask.call, turn.attempt, turn.id, turn.conversation))
         with self._run.in_foreign_code():
-            return await self._run_tool(name, arguments, token, call_id, asked)
+            return await self._run_tool(call, token)
 
-    async def _run_tool(
-        self, name: str, arguments: Mapping[str, Any], token: CancellationToken, call_id: str | None, asked: str
-    ) -> ToolResult:
-        tool = _raw_tool(self.inner, name) if self._is_static else None  # type: ignore[arg-type]
+    async def _run_tool(self, call: _Call, token: CancellationToken) -> ToolResult:
+        tool, name, arguments, call_id = call.tool, call.name, call.arguments, call.call_id
         if tool is None:
             return await self.inner.call_tool(name, arguments, token, call_id)
         # Called directly, because the workbench turns every exception into its bare text (TL401).
@@ -142,40 +190,48 @@ class GuardedWorkbench(Workbench):
         async for piece in tool.run_json_stream(arguments, token, call_id=call_id):
             # What has the source "user" is the task that the tool was called with.
             if isinstance(piece, BaseAgentEvent | BaseChatMessage) and piece.source != "user":
-                self._transcript.add(piece, inside=asked)
+                self._transcript.add(piece, inside=call.asked)
             last = piece
         return _result(name, tool.return_value_as_string(last))
 
-    def _settled(self, work: asyncio.Future[ToolResult], name: str, call_id: str | None) -> tuple[ToolResult, str]:
+    def _settled(self, work: asyncio.Future[ToolResult], call: _Call) -> tuple[ToolResult, str]:
+        name = call.name
         if work.cancelled():
             text = f"The tool {name!r} cancelled itself."
-            return self._error(name, call_id, "CancelledError", "TL404", text), "error"
+            return self._error(call, "CancelledError", "TL404", text), "error"
         error = work.exception()
         if error is None:
             result = work.result()
             if result.is_error:
-                return self._foreign_error(result, name, call_id), "error"
+                return self._foreign_error(result, call), "error"
             return result, "ok"
         kind, hazard, text = _explain(name, error, self._run.too_many_calls)
+        self._tell(call, error, hazard)
+        return self._error(call, kind, hazard, text), "error"
+
+    @staticmethod
+    def _tell(call: _Call, error: BaseException, hazard: str | None = None) -> None:
         emit(
             "tool.failed",
-            tool=name,
+            tool=call.name,
             agent=current_agent.get(),
             type=type(error).__name__,
             hazard=hazard,
             stack="".join(traceback.format_exception(error)),
         )
-        return self._error(name, call_id, kind, hazard, text), "error"
 
-    def _foreign_error(self, result: ToolResult, name: str, call_id: str | None) -> ToolResult:
+    def _foreign_error(self, result: ToolResult, call: _Call) -> ToolResult:
         """A workbench of another kind (MCP, ...) reports errors as text; that text may be anything (TL405)."""
-        emit("tool.failed", tool=name, agent=current_agent.get(), type="ToolResult", stack=result.to_text())
-        return self._error(name, call_id, "ToolFailed", "TL405", f"The tool {name!r} failed.")
+        emit("tool.failed", tool=call.name, agent=current_agent.get(), type="ToolResult", stack=result.to_text())
+        return self._error(call, "ToolFailed", "TL405", f"The tool {call.name!r} failed.")
 
-    def _error(self, name: str, call_id: str | None, kind: str, hazard: str | None, text: str) -> ToolResult:
-        error = {"type": kind, "message": text, "tool": name, "hazard": hazard}
-        self._transcript.note_tool_error(call_id or "", error)
-        return _result(name, json.dumps({"error": error}), is_error=True)
+    def _stopped(self, call: _Call) -> ToolResult:
+        return self._error(call, "TurnStopped", "TL404", "The turn was stopped.")
+
+    def _error(self, call: _Call, kind: str, hazard: str | None, text: str) -> ToolResult:
+        error = {"type": kind, "message": text, "tool": call.name, "hazard": hazard}
+        self._transcript.note_tool_error(call.call_id or "", error)
+        return _result(call.name, json.dumps({"error": error}), is_error=True)
 
     def _timeout_text(self, name: str) -> str:
         return f"The tool {name!r} did not answer within {self._run.tool_timeout:g} s."
@@ -275,12 +331,12 @@ def _result(name: str, text: str, *, is_error: bool = False) -> ToolResult:
     return ToolResult(name=name, result=[TextResultContent(content=text)], is_error=is_error)
 
 
+def _came_back(work: asyncio.Future[Any]) -> bool:
+    """Whether a tool gave its result, in the very moment of a stop: then it did act."""
+    return work.done() and not work.cancelled() and work.exception() is None
+
+
 def _forget_result(work: asyncio.Future[Any]) -> None:
     # Somebody has to look at the late exception, or asyncio complains when it is collected.
     if not work.cancelled():
         work.exception()
-
-
-def _fingerprint(name: str, arguments: Mapping[str, Any] | None) -> str:
-    text = json.dumps([name, arguments], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
