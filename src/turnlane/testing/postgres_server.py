@@ -45,6 +45,9 @@ _STOP_SIGNAL: Final[Mapping[StopMode, int]] = {
 _PATIENCE: Final = 30.0
 """Seconds for a server to start or to stop."""
 
+_ROOM: Final = 2 << 30
+"""Bytes."""
+
 _CLIENT: Final = re.compile(r"postgres: (?!walsender )\S+ (?P<database>\S+) (\[local\]|\S+\(\d+\)) ")
 """The title of a process that serves a connection: user, database, where the client is."""
 
@@ -86,6 +89,12 @@ def _candidates(version: int) -> list[Path]:
     return [*found, *packages.glob("*/native/bin")]
 
 
+def _memory() -> Path | None:
+    """A folder in memory with room for a server; containers often have 64 MB there."""
+    folder = Path("/dev/shm")  # noqa: S108 - only a folder of our own in it is used
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > _ROOM else None
+
+
 class PostgresServer:
     """A PostgreSQL server of the tests' own, on loopback, gone with the `with` block at the latest.
 
@@ -93,9 +102,10 @@ class PostgresServer:
 
     Args:
         version: major version; 14, 15, 16 and 18 are known.
-        fsync: whether commits reach the disk. A kill of any process loses nothing without it, either.
+        fsync: whether commits reach the disk. A kill of any process loses nothing without it, either; then the
+            data are in memory where there is room, since making the files of a database is slow on some disks.
         settings: further server settings; `restart` uses them as they are then.
-        folder: where the data goes (a folder of its own is made in it); else the folder for temporary files.
+        folder: where the data goes (a folder of its own is made in it).
     """
 
     def __init__(
@@ -111,11 +121,12 @@ class PostgresServer:
         self.settings: dict[str, str | int] = {
             "fsync": "on" if fsync else "off",
             "max_connections": 200,
+            "max_wal_size": "256MB",
             "dynamic_shared_memory_type": "mmap",
             **(settings or {}),
         }
         self._programs = programs(version)
-        self.folder = unprivileged.new_folder("turnlane-postgres-", folder)
+        self.folder = unprivileged.new_folder("turnlane-postgres-", folder or (None if fsync else _memory()))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self._server: subprocess.Popen[bytes] | None = None
