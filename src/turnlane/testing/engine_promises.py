@@ -11,16 +11,18 @@ A second engine proves itself by a subclass that says how it is opened and how i
         async def crash(self, engine):
             await engine.drop_connections()
 
-Needs pytest, anyio's pytest plugin (it comes with anyio) and hypothesis. No test sleeps: what must happen is
-waited for, at most `PATIENCE` seconds.
+The promises on double texting and on the ledger are in modules of their own, and come with these. An engine whose
+clock a test can set says so by `advance` and `now` (see `EngineUnderTest`); for any other the tests wait really, a
+fifth of a second each.
+
+Needs pytest, anyio's pytest plugin (it comes with anyio) and hypothesis. What must happen is waited for, at
+most `PATIENCE` seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -52,7 +54,10 @@ from turnlane.runtime.engine import (
     WrongAgent,
 )
 from turnlane.runtime.limits import Bounds
+from turnlane.testing.double_texting_promises import DoubleTextingPromises
 from turnlane.testing.engine_machine import EngineMachine
+from turnlane.testing.engine_under_test import EngineUnderTest, seqs
+from turnlane.testing.ledger_promises import LedgerPromises
 from turnlane.testing.scripted_worker import (
     AGENT,
     BOOM,
@@ -66,16 +71,8 @@ from turnlane.testing.scripted_worker import (
 )
 
 
-async def seqs(engine: Engine, turn_id: str, *, after: int = -1, follow: bool = False) -> list[int]:
-    """The numbers of a turn's events."""
-    async with asyncio.timeout(PATIENCE):
-        return [one.seq async for one in engine.events(turn_id, after=after, follow=follow)]
-
-
-class EnginePromises(ABC):
+class EnginePromises(DoubleTextingPromises, LedgerPromises, EngineUnderTest):
     """The promises of `turnlane.runtime.engine.Engine`. Inherit, and name the subclass `Test...`."""
-
-    pytestmark: ClassVar = [pytest.mark.anyio]
 
     machine_settings: ClassVar = settings(
         max_examples=25,
@@ -86,35 +83,6 @@ class EnginePromises(ABC):
         suppress_health_check=list(HealthCheck),
     )
     """How long the property test looks for a broken promise; a nightly run may look longer."""
-
-    @abstractmethod
-    async def open_engine(self, folder: Path, bounds: Bounds) -> Engine:
-        """An open engine over what `folder` stands for; the same folder means the same store."""
-
-    @abstractmethod
-    async def crash(self, engine: Engine) -> None:
-        """Let the engine's process die, as by kill -9: what is not durable is gone."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
-    @pytest.fixture
-    async def engine(self, tmp_path: Path) -> AsyncIterator[Engine]:
-        engine = await self.open_engine(tmp_path / "data", Bounds())
-        yield engine
-        await engine.close()
-
-    @pytest.fixture
-    async def worker(self, engine: Engine) -> ScriptedWorker:
-        worker = ScriptedWorker()
-        await engine.attach(worker)
-        return worker
-
-    async def _reopened(self, engine: Engine, tmp_path: Path, bounds: Bounds | None = None) -> Engine:
-        """The same store, opened by another process after the first one died."""
-        await self.crash(engine)
-        return await self.open_engine(tmp_path / "data", bounds or Bounds())
 
     # --- 1. accepted means durable ---
 
@@ -525,7 +493,7 @@ class EnginePromises(ABC):
         assert asked is not None
         assert (asked.status, asked.cancel_requested) == ("running", True)
         async with asyncio.timeout(PATIENCE):
-            assert await worker.stopped.get() == (claim.turn.id, claim.attempt)
+            assert await worker.stopped.get() == (claim.turn.id, claim.attempt, "cancel")
         turn = await engine.commit(claim, outcome(claim, "cancelled"))
         assert (turn.status, turn.cancel_requested) == ("cancelled", True)
         assert await engine.cancel(turn.id) == turn

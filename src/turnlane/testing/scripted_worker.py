@@ -35,14 +35,14 @@ class ScriptedWorker:
         self.capacity = capacity
         self.agent_limits = agent_limits or {AGENT: None}
         self.claims: asyncio.Queue[Claim] = asyncio.Queue()
-        self.stopped: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        self.stopped: asyncio.Queue[tuple[str, int, StopAsk]] = asyncio.Queue()
         self.lost_ones: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
 
     def deliver(self, claim: Claim) -> None:
         self.claims.put_nowait(claim)
 
     def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
-        self.stopped.put_nowait((turn_id, attempt))
+        self.stopped.put_nowait((turn_id, attempt, why))
 
     def lost(self, turn_id: str, attempt: int) -> None:
         self.lost_ones.put_nowait((turn_id, attempt))
@@ -51,6 +51,11 @@ class ScriptedWorker:
         """The next turn that the engine hands over."""
         async with asyncio.timeout(PATIENCE):
             return await self.claims.get()
+
+    async def told_to_stop(self) -> tuple[str, int, StopAsk]:
+        """The turn that is to stop next, its attempt, and why."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.stopped.get()
 
 
 def message(text: str) -> JsonObject:
@@ -80,7 +85,14 @@ def outcome(claim: Claim, status: Status = "completed", *, said: int = 0) -> Out
     before = claim.state.data if claim.state else []
     saved = SavedState("test", "1", [*before, claim.turn.id])
     finished = TurnEvent(claim.first_seq + said, "finished", 2.0, {"status": status})
-    if status in ("failed", "cancelled"):
+    if status in ("failed", "cancelled", "needs_attention"):
         return Outcome(status, failure=BOOM, events=[finished])
-    answer = {"type": "message", "text": f"answer to {claim.turn.id}"}
+    answer = {"type": "message", "item": answer_id(claim.turn.id), "text": f"answer to {claim.turn.id}"}
+    if status == "interrupted":
+        return Outcome(status, output=[answer], usage=Usage(3, 1, 1, 0), events=[finished])
     return Outcome(status, output=[answer], usage=Usage(3, 4, 1, 0), state=saved, events=[finished])
+
+
+def answer_id(turn_id: str) -> str:
+    """The id of the answer in `outcome`."""
+    return f"answer_{turn_id}"
