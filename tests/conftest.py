@@ -110,3 +110,16 @@ def open_pooler() -> Iterator[Callable[[PostgresServer, PoolMode], Pooler]]:
                 pytest.skip(str(missing))
 
         yield open_it
+
+
+@pytest.fixture
+def postgres_ready_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh database of `postgres_server` with Turnlane's schema in it."""
+    import asyncio
+
+    from turnlane.runtime.engines.postgres import schema
+
+    template = postgres_server.template("turnlane_ready", lambda url: asyncio.run(schema.migrate(url)))
+    name = postgres_server.create_database(template=template)
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
