@@ -1,6 +1,6 @@
 """One machine against a cluster: the same work on SQLite and on PostgreSQL, measured in one run.
 
-    python benchmarks/cluster.py [--quick] [--json FILE] [--only NAME] [--store sqlite|postgresql] [--workers N]
+    python benchmarks/cluster.py [--quick] [--json FILE] [--only NAME] [--store sqlite|postgresql] [--help]
 
 No agents and no HTTP: turns are accepted, handed to workers that do nothing, and committed with a state and an
 event. SQLite: one process accepts and works. PostgreSQL: a server is started for the run (fsync on), one process
@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster_measures import QUICK, Figures, Measure, Size, measures
+from cluster_worker import as_a_server
 from stores import Stores
-from turnlane.worker.collector import spare_what_is_loaded
+from turnlane.testing.postgres_server import NEWEST
 
 STORES: Final = ("sqlite", "postgresql")
 WORKERS: Final = 2
@@ -127,6 +128,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="measurements whose name contains this (may be repeated)")
     parser.add_argument("--store", choices=STORES, action="append", help="measure this store only")
     parser.add_argument("--workers", type=int, action="append", help="this number of worker processes only")
+    parser.add_argument("--postgresql", type=int, default=NEWEST, help="its version (default: %(default)s)")
+    parser.add_argument("--set", action="append", default=[], help="NAME=VALUE: a setting of PostgreSQL's")
     parser.add_argument(
         "--folder", type=Path, help="where the data goes: the disk to measure (default: the system's)"
     )
@@ -135,12 +138,12 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options, measured = arguments(), []
-    spare_what_is_loaded()  # as `turnlane serve` does
-    about = machine()
+    as_a_server()
+    about = {**machine(), "postgresql": options.postgresql}
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="turnlane-bench-", dir=options.folder) as folder,
-        Stores(Path(folder)) as stores,
+        Stores(Path(folder), options.postgresql, dict(one.split("=", 1) for one in options.set)) as stores,
     ):
         for row in rows(QUICK if options.quick else Size(), options, stores):
             measured.append(row)

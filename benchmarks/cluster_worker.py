@@ -25,6 +25,12 @@ AGENT: Final = "no-op"
 URL_VARIABLE: Final = "TURNLANE_ENGINE"
 
 
+def as_a_server() -> None:
+    """Set the interpreter up as `turnlane serve` and `turnlane worker` do (see `turnlane.cli.stopping`)."""
+    sys.setswitchinterval(0.0005)
+    spare_what_is_loaded()
+
+
 class BenchWorker:
     """Commits what it gets. Options of a turn: `seconds` of sleep, `events` to publish with a `pause` between two,
     `state` in bytes. The answer tells when the turn started and ended, on the clock of `time.perf_counter`,
@@ -128,7 +134,7 @@ async def _serve(url: str, capacity: int) -> None:
     await engine.open()
     worker = BenchWorker(engine, capacity)
     await engine.attach(worker)
-    spare_what_is_loaded()  # as `turnlane worker` does
+    as_a_server()
     loop, asked = asyncio.get_running_loop(), asyncio.Queue[str]()
     threading.Thread(target=_read_lines, args=(loop, asked), daemon=True).start()
     while await asked.get():

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from turnlane.runtime.engine import Engine
 from turnlane.runtime.engines.embedded import DATABASE, EmbeddedEngine
 from turnlane.runtime.engines.sqlite_rows import SEQ_BITS
 from turnlane.runtime.limits import Bounds
-from turnlane.testing.postgres_server import PostgresServer
+from turnlane.testing.postgres_server import NEWEST, PostgresServer
 
 UNBOUNDED: Final = Bounds(lane=1_000_000, total=10_000_000)
 """The bounds are not what is measured."""
@@ -155,15 +156,22 @@ _POSTGRES_COLUMNS: Final = """
     SELECT attname FROM pg_attribute
     WHERE attrelid = ('turnlane.' || $1::text)::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
-SERVER_SETTINGS: Final[Mapping[str, str | int]] = {}
-"""What the server has beside its own defaults."""
-
 
 class Stores:
-    """Makes empty stores in `folder`; the servers that they need end with the `with` block."""
+    """Makes empty stores in `folder`; the PostgreSQL server that they need ends with the `with` block.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: on the disk that is to be measured.
+        version: of PostgreSQL.
+        settings: of PostgreSQL, beside its own defaults.
+    """
+
+    def __init__(
+        self, folder: Path, version: int = NEWEST, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._folder = folder
+        self._version = version
+        self._settings = settings
         self._made = 0
         self._servers = ExitStack()
         self._server: PostgresServer | None = None
@@ -192,7 +200,7 @@ class Stores:
     @contextmanager
     def _database(self) -> Iterator[Store]:
         if self._server is None:
-            server = PostgresServer(fsync=True, settings=SERVER_SETTINGS, folder=self._folder)
+            server = PostgresServer(self._version, fsync=True, settings=self._settings, folder=self._folder)
             self._server = self._servers.enter_context(server)
         name = self._server.create_database()
         try:
