@@ -200,7 +200,9 @@ class Stores:
     @contextmanager
     def _database(self) -> Iterator[Store]:
         if self._server is None:
-            server = PostgresServer(self._version, fsync=True, settings=self._settings, folder=self._folder)
+            # Beside our own folder, which nobody else may enter: PostgreSQL never runs as root.
+            disk = self._folder.parent
+            server = PostgresServer(self._version, fsync=True, settings=self._settings, folder=disk)
             self._server = self._servers.enter_context(server)
         name = self._server.create_database()
         try:
