@@ -224,10 +224,10 @@ async def _started(
     alone: bool = False,
 ) -> RunningServer:
     """App, engine, worker (not with `alone`) and metrics, to be ended by `stack`."""
-    _remember_secrets(address)
+    remember_secrets(address.with_secrets())
     provider = stack.enter_context(_practice(settings))
     loaded = app if isinstance(app, App) else app()
-    _remember_secrets(address)  # the file may have loaded a .env
+    remember_secrets(address.with_secrets())  # the file may have loaded a .env
     engine = await stack.enter_async_context(_opened(address.engine(settings)))
     worker = None
     if not alone:
@@ -262,11 +262,6 @@ async def _end(server: RunningServer) -> None:
         await server.worker.close()
     await server.engine.close()
     emit(f"{server.name}.stopped", released=server.released)
-
-
-def _remember_secrets(address: EngineAddress) -> None:
-    engine = {f"ENGINE_{number}_PASSWORD": secret for number, secret in enumerate(address.secrets)}
-    remember_secrets({**os.environ, **engine})
 
 
 def _keys(settings: ProcessSettings) -> ApiKeys | None:

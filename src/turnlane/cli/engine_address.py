@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -11,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from turnlane.runtime.engine import Engine
 from turnlane.runtime.engines.embedded import DATABASE, EmbeddedEngine
+from turnlane.runtime.engines.moving import Store
 from turnlane.runtime.settings import ProcessSettings
 
 POSTGRESQL: Final = ("postgresql", "postgres")
@@ -76,6 +78,10 @@ class EngineAddress:
         parameters = [value for name, value in parse_qsl(parts.query) if name in _SECRET_PARAMETERS]
         return [text for found in (parts.password, *parameters) if found for text in {found, unquote(found)}]
 
+    def with_secrets(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The environment with what `redact` must also know, for `remember_secrets`."""
+        return {**environ, **{f"ENGINE_{n}_PASSWORD": secret for n, secret in enumerate(self.secrets)}}
+
     def exposed_in(self, arguments: Sequence[str]) -> bool:
         """Whether a password stands in the arguments of a process, which every user of the machine can read."""
         return bool(self.secrets) and any(self.url in argument for argument in arguments)
@@ -91,6 +97,20 @@ class EngineAddress:
         with needs_postgresql():
             from turnlane.runtime.engines.postgres.engine import PostgresEngine
         return PostgresEngine(self.url, bounds=settings.bounds, lease=settings.lease)
+
+    def store(self) -> Store:
+        """What the engine keeps, to be moved while no engine is open on it.
+
+        Raises:
+            EngineAddressError: what it needs is not installed.
+        """
+        if self.folder is not None:
+            from turnlane.runtime.engines.moving_sqlite import SqliteStore
+
+            return SqliteStore(self.folder)
+        with needs_postgresql():
+            from turnlane.runtime.engines.moving_postgres import PostgresStore
+        return PostgresStore(self.url)
 
 
 class needs_postgresql:

@@ -26,7 +26,15 @@ ENVIRONMENT_PREFIX: Final = "TURNLANE_"
 
 VERBS: Final = {
     "serve": ("turnlane.cli.serve:serve", "Serve the agents of a file over HTTP."),
-    "worker": ("turnlane.cli.worker:worker", "Run agents for the servers of other machines."),
+    "worker": ("turnlane.cli.worker:worker", "Run the agents of a file for `turnlane serve` in other processes."),
+    "migrate": (
+        "turnlane.cli.migrate:migrate",
+        "Show the schema of a database and move it to this version; the version before works on with it.",
+    ),
+    "move": (
+        "turnlane.cli.move:move",
+        "Copy all conversations of an engine into an empty one. Neither may be in use; the source stays as it is.",
+    ),
     "chat": (
         "turnlane.cli.chat:chat",
         "Talk to an agent in the terminal. Ctrl-C cancels the running turn, Ctrl-D leaves.",
