@@ -10,7 +10,6 @@ from typing import Final
 from turnlane.runtime.conversation import Claim, TurnEvent
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.runtime.engines.live import LiveTurn
-from turnlane.runtime.engines.sqlite_moves import Unwritten
 
 SOON: Final = 0.05
 """Seconds that an event waits for others at most."""
@@ -25,6 +24,14 @@ AFTER_ERROR: Final = 1.0
 """Seconds until the next try after the store could not be written."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Events of an attempt that readers have seen and the store has not."""
+
+    claim: Claim
+    events: Sequence[TurnEvent]
+
+
 @dataclass(slots=True)
 class _Part:
     """What one turn has in a flush: the first `count` events of the list `of`."""
@@ -37,8 +44,11 @@ class _Part:
 class EventFlush:
     """Collects the turns with unwritten events; at most one flush is under way."""
 
-    def __init__(self, submit: Callable[[Sequence[Unwritten]], asyncio.Future[None]]) -> None:
+    def __init__(
+        self, submit: Callable[[Sequence[Unwritten]], asyncio.Future[None]], *, soon: float = SOON
+    ) -> None:
         self._submit = submit
+        self._soon = soon
         self._dirty: dict[LiveTurn, Claim] = {}
         self._under_way: asyncio.Future[None] | None = None
         self._parts: dict[LiveTurn, _Part] = {}
@@ -51,7 +61,7 @@ class EventFlush:
         if len(live.unwritten) >= ENOUGH:
             self._start()
         else:
-            self._start_in(SOON)
+            self._start_in(self._soon)
 
     @staticmethod
     def is_behind(live: LiveTurn) -> bool:
@@ -135,4 +145,4 @@ class EventFlush:
         elif any(len(live.unwritten) >= ENOUGH for live in self._dirty):
             self._start()
         elif any(live.unwritten for live in self._dirty):
-            self._start_in(SOON)
+            self._start_in(self._soon)

@@ -73,6 +73,15 @@ class LiveTurn:
         self.unwritten.extend(events)
         self._append(events)
 
+    def follow(self, floor: int, last_seq: int) -> None:
+        """Another process runs the turn: its events from `floor` to `last_seq` can be read in the store."""
+        if floor > self.floor:
+            self._start_at(floor)
+        if last_seq > self.last_seq:
+            self.tail_after = self.last_seq = last_seq
+            self._tail = []
+            self._wake()
+
     def finish(self, turn: Turn, events: Sequence[TurnEvent]) -> None:
         """The turn has ended; `events` are stored and were not shown before."""
         if events and events[0].seq >= self.floor + EVENTS_PER_ATTEMPT:

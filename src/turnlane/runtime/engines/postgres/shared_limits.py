@@ -19,25 +19,16 @@ T = TypeVar("T")
 
 CHANNEL: Final = "turnlane_limits"
 
-DDL: Final = """
-CREATE UNLOGGED TABLE IF NOT EXISTS turnlane_provider_limits (
-    provider text PRIMARY KEY,
-    version  bigint NOT NULL,
-    state    text NOT NULL
-) WITH (fillfactor = 50, autovacuum_vacuum_threshold = 1000)
-"""
-"""For the engine's schema. The free half of each page keeps updates in place (HOT)."""
-
 _READ: Final = """
 SELECT version, state, extract(epoch FROM clock_timestamp())::float8 AS now
-FROM (SELECT 1) AS one LEFT JOIN turnlane_provider_limits ON provider = $1
+FROM (SELECT 1) AS one LEFT JOIN turnlane.provider_limits ON provider = $1
 """
 _CREATE: Final = """
-INSERT INTO turnlane_provider_limits (provider, version, state) VALUES ($1, 1, $2)
+INSERT INTO turnlane.provider_limits (provider, version, state) VALUES ($1, 1, $2)
 ON CONFLICT DO NOTHING RETURNING version
 """
 _REPLACE: Final = """
-UPDATE turnlane_provider_limits SET version = version + 1, state = $2
+UPDATE turnlane.provider_limits SET version = version + 1, state = $2
 WHERE provider = $1 AND version = $3 RETURNING version
 """
 

@@ -160,6 +160,7 @@ $$ SELECT extract(epoch FROM clock_timestamp())::double precision $$;
 -- Hold the lanes of these conversations until the transaction ends: who accepts first is first in the lane. Always
 -- in the same order, so that two batches don't wait for each other.
 CREATE FUNCTION turnlane.hold_lanes(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     number integer;
 BEGIN
@@ -174,6 +175,7 @@ CREATE FUNCTION turnlane.look(ids text[]) RETURNS TABLE (
     id text, n bigint, key text, agent text, last_position integer, latest text, unfinished integer, waiting integer,
     first_turn text, last_waiting bigint
 ) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 BEGIN
     PERFORM turnlane.hold_lanes(ids);
     RETURN QUERY
@@ -201,6 +203,7 @@ CREATE FUNCTION turnlane.accept(
     idempotency_keys text[], fingerprints text[], requests text[], queues text[], delays double precision[]
 ) RETURNS TABLE (id text, n bigint, created_at double precision, not_before double precision)
 LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     now_ double precision := turnlane.now();
     numbers bigint[];
@@ -250,24 +253,27 @@ $$;
 
 -- Let a message join a turn that waits. False: somebody is claiming that turn; it waits no longer.
 CREATE FUNCTION turnlane.join_waiting(
-    number bigint, request_ text, delay double precision, key_ text, idempotency_key_ text, fingerprint_ text
+    number bigint, position_ integer, request_ text, delay double precision, key_ text, idempotency_key_ text,
+    fingerprint_ text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     place record;
     held bigint;
-    start_at double precision := CASE WHEN delay > 0 THEN turnlane.now() + delay END;
+    start_at double precision;
 BEGIN
     SELECT * INTO place FROM turnlane.work WHERE turn = number AND status = 'queued';
     IF NOT FOUND THEN
         RETURN false;
     END IF;
+    start_at := greatest(place.not_before, CASE WHEN delay > 0 THEN turnlane.now() + delay END);
     EXECUTE format('SELECT msg_id FROM pgmq.%I WHERE msg_id = $1 AND read_ct = $2 FOR UPDATE', 'q_' || place.queue)
         INTO held USING place.message, place.receipt;
     IF held IS NULL THEN
         RETURN false;
     END IF;
-    UPDATE turnlane.turn SET request = request_, not_before = start_at WHERE n = number;
-    UPDATE turnlane.work SET joined = joined + 1, not_before = start_at WHERE turn = number;
+    UPDATE turnlane.turn SET request = request_, not_before = start_at, position = position_ WHERE n = number;
+    UPDATE turnlane.work SET joined = joined + 1, not_before = start_at, position = position_ WHERE turn = number;
     PERFORM pgmq.set_vt(place.queue, place.message, coalesce(to_timestamp(start_at), clock_timestamp()));
     IF idempotency_key_ IS NOT NULL THEN
         INSERT INTO turnlane.idempotency VALUES (key_, idempotency_key_, fingerprint_, number);
@@ -276,10 +282,11 @@ BEGIN
 END
 $$;
 
--- Ask the running turns among `numbers` to stop; the first reason stays.
+-- Ask the running turns among `numbers` to stop. Who wants a turn forgotten wins over who wants it kept.
 CREATE FUNCTION turnlane.ask_to_stop(numbers bigint[], why text)
 RETURNS TABLE (turn bigint, id text, attempt integer, process integer, stop_asked text) LANGUAGE sql VOLATILE AS $$
-    UPDATE turnlane.work SET stop_asked = coalesce(work.stop_asked, why)
+    UPDATE turnlane.work
+    SET stop_asked = CASE WHEN coalesce(work.stop_asked, 'interrupt') = 'interrupt' THEN why ELSE work.stop_asked END
     WHERE work.turn = ANY (numbers) AND work.status = 'running'
     RETURNING work.turn, work.id, work.attempt, work.process, work.stop_asked
 $$;
@@ -287,6 +294,7 @@ $$;
 -- End turns that nobody runs (or whose owner is dead). Those that somebody claimed meanwhile are left out.
 CREATE FUNCTION turnlane.end_unowned(numbers bigint[], statuses text[], results text[], block bigint)
 RETURNS TABLE (turn bigint, at double precision) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     now_ double precision := turnlane.now();
     place record;
@@ -317,6 +325,7 @@ $$;
 -- Give running turns back to the head of their lanes. A claim's receipt is worth nothing from then on.
 CREATE FUNCTION turnlane.put_back(numbers bigint[], receipts integer[], block bigint)
 RETURNS TABLE (turn bigint, agent text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     place record;
     fresh integer;
@@ -324,7 +333,7 @@ BEGIN
     FOR place IN
         SELECT w.* FROM unnest(numbers, receipts) AS a (n, receipt)
         JOIN turnlane.work w ON w.turn = a.n AND w.receipt = a.receipt AND w.status = 'running'
-        ORDER BY w.queue, w.message
+        ORDER BY w.turn FOR UPDATE OF w
     LOOP
         EXECUTE format('UPDATE pgmq.%I SET vt = clock_timestamp(), read_ct = read_ct + 1
             WHERE msg_id = $1 AND read_ct >= $2 RETURNING read_ct', 'q_' || place.queue)
@@ -332,8 +341,7 @@ BEGIN
         CONTINUE WHEN fresh IS NULL;
         UPDATE turnlane.work w SET status = 'queued', receipt = fresh, process = NULL,
             events_from = place.attempt * block
-        WHERE w.turn = place.turn AND w.receipt = place.receipt AND w.status = 'running';
-        CONTINUE WHEN NOT FOUND;
+        WHERE w.turn = place.turn;
         turn := place.turn;
         agent := place.agent;
         RETURN NEXT;
@@ -341,7 +349,8 @@ BEGIN
 END
 $$;
 
--- Claim for a process what it has room for, the longest-waiting conversations first.
+-- Claim for a process what it has room for, the longest-waiting conversations first. A row with nothing but its `n` is
+-- a turn whose owner let its lease run out; it has to be put back first.
 CREATE FUNCTION turnlane.claim(
     owner integer, agents text[], rooms integer[], total integer, lease integer, block bigint
 ) RETURNS TABLE (
@@ -349,6 +358,7 @@ CREATE FUNCTION turnlane.claim(
     created_at double precision, not_before double precision, started_at double precision, idempotency_key text,
     request text, queue text, message bigint, receipt integer, state text, absorbed integer, ledgers text[]
 ) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     picked record;
 BEGIN
@@ -383,7 +393,11 @@ BEGIN
         FROM claimed w
         JOIN turnlane.turn t ON t.n = w.turn
         JOIN turnlane.conversation c ON c.n = w.conversation
-        LEFT JOIN turnlane.state s ON s.conversation = w.conversation;
+        LEFT JOIN turnlane.state s ON s.conversation = w.conversation
+        UNION ALL
+        SELECT h.turn, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL
+        FROM head h WHERE NOT EXISTS (SELECT FROM claimed w WHERE w.turn = h.turn);
     END LOOP;
 END
 $$;
@@ -408,19 +422,14 @@ LANGUAGE sql STABLE AS $$
     ORDER BY 1, 2
 $$;
 
--- Which of these attempts still own their turns. They keep them until the transaction ends.
-CREATE FUNCTION turnlane.still_owned(numbers bigint[], receipts integer[]) RETURNS TABLE (turn bigint)
-LANGUAGE sql VOLATILE AS $$
-    SELECT w.turn FROM unnest(numbers, receipts) AS a (n, receipt)
-    JOIN turnlane.work w ON w.turn = a.n AND w.receipt = a.receipt AND w.status = 'running'
-    ORDER BY w.turn FOR SHARE OF w
-$$;
-
 -- End turns: status, result, events, state and the place in the queue, or nothing of a turn that is owned by another.
+-- A turn that was asked to stop for another reason than the owner knew (`stops`) is left for it to decide again:
+-- its row comes back without a time.
 CREATE FUNCTION turnlane.finish(
-    numbers bigint[], receipts integer[], queues text[], messages bigint[], statuses text[], results text[],
-    states text[], first_seqs bigint[], last_seqs bigint[], events text[], keep_ledgers boolean[]
+    numbers bigint[], receipts integer[], statuses text[], results text[], states text[], first_seqs bigint[],
+    last_seqs bigint[], events text[], keep_ledgers boolean[], stops text[]
 ) RETURNS TABLE (turn bigint, finished_at double precision, stop_asked text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     now_ double precision := turnlane.now();
     part record;
@@ -428,9 +437,20 @@ DECLARE
     owned bigint[] := '{}';
 BEGIN
     FOR part IN
-        SELECT a.queue, array_agg(a.message) AS messages, array_agg(a.receipt) AS receipts
-        FROM unnest(queues, messages, receipts) AS a (queue, message, receipt) GROUP BY a.queue ORDER BY a.queue
+        WITH held AS (
+            SELECT w.*, a.stop FROM unnest(numbers, receipts, stops) AS a (n, receipt, stop)
+            JOIN turnlane.work w ON w.turn = a.n AND w.receipt = a.receipt AND w.status = 'running'
+            ORDER BY w.turn FOR UPDATE OF w
+        )
+        SELECT CASE WHEN h.stop IS NOT DISTINCT FROM h.stop_asked THEN h.queue END AS queue,
+            array_agg(h.turn) AS turns, array_agg(h.stop_asked) AS stops, array_agg(h.message) AS messages,
+            array_agg(h.receipt) AS receipts
+        FROM held h GROUP BY 1
     LOOP
+        IF part.queue IS NULL THEN
+            RETURN QUERY SELECT t, NULL::double precision, s FROM unnest(part.turns, part.stops) AS a (t, s);
+            CONTINUE;
+        END IF;
         EXECUTE format('WITH gone AS (DELETE FROM pgmq.%I m USING unnest($1, $2) AS a (message, receipt)
             WHERE m.msg_id = a.message AND m.read_ct = a.receipt RETURNING (m.message ->> ''turn'')::bigint AS turn)
             SELECT array_agg(turn) FROM gone', 'q_' || part.queue) INTO taken USING part.messages, part.receipts;
@@ -450,8 +470,9 @@ BEGIN
             finished_at = now_
         FROM asked a JOIN done d ON d.turn = a.n WHERE t.n = a.n
     ), shown AS (
-        INSERT INTO turnlane.event_chunk
+        INSERT INTO turnlane.event_chunk AS e
         SELECT a.n, a.first_seq, a.last_seq, a.events FROM asked a WHERE a.events IS NOT NULL
+        ON CONFLICT (turn, first_seq) DO UPDATE SET last_seq = excluded.last_seq, events = excluded.events
     ), saved AS (
         INSERT INTO turnlane.state
         SELECT d.conversation, d.position, a.state FROM asked a JOIN done d ON d.turn = a.n WHERE a.state IS NOT NULL
@@ -463,10 +484,41 @@ BEGIN
 END
 $$;
 
+-- Make events durable, of those attempts that still own their turns; returns these.
+CREATE FUNCTION turnlane.show(
+    numbers bigint[], receipts integer[], first_seqs bigint[], last_seqs bigint[], events_ text[]
+) RETURNS TABLE (turn bigint) LANGUAGE sql VOLATILE AS $$
+    WITH owned AS (
+        SELECT w.turn, a.first_seq, a.last_seq, a.events
+        FROM unnest(numbers, receipts, first_seqs, last_seqs, events_) AS a (n, receipt, first_seq, last_seq, events)
+        JOIN turnlane.work w ON w.turn = a.n AND w.receipt = a.receipt AND w.status = 'running'
+        ORDER BY w.turn FOR SHARE OF w
+    ), kept AS (
+        INSERT INTO turnlane.event_chunk AS e SELECT * FROM owned
+        ON CONFLICT (turn, first_seq) DO UPDATE SET last_seq = excluded.last_seq, events = excluded.events
+    )
+    SELECT o.turn FROM owned o
+$$;
+
+-- Keep what attempts did, of those that still own their turns; returns these.
+CREATE FUNCTION turnlane.record(numbers bigint[], receipts integer[], parts integer[], entries_ text[])
+RETURNS TABLE (turn bigint) LANGUAGE sql VOLATILE AS $$
+    WITH owned AS (
+        SELECT w.turn, w.attempt, a.part, a.entries
+        FROM unnest(numbers, receipts, parts, entries_) AS a (n, receipt, part, entries)
+        JOIN turnlane.work w ON w.turn = a.n AND w.receipt = a.receipt AND w.status = 'running'
+        ORDER BY w.turn FOR SHARE OF w
+    ), kept AS (
+        INSERT INTO turnlane.ledger SELECT * FROM owned ON CONFLICT DO NOTHING
+    )
+    SELECT o.turn FROM owned o
+$$;
+
 -- Extend the leases of what a process runs; returns what it owns, with what it is asked. Rows that a commit or a
 -- claim holds at this moment are not waited for.
 CREATE FUNCTION turnlane.extend(owner integer, lease double precision)
 RETURNS TABLE (turn bigint, receipt integer, stop_asked text) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     part record;
 BEGIN
@@ -488,15 +540,16 @@ END
 $$;
 
 -- Processes that are gone: their lock has been free for `grace` seconds, or their lease is over. One caller at a time.
-CREATE FUNCTION turnlane.gone(grace double precision) RETURNS TABLE (n integer, dead boolean)
+CREATE FUNCTION turnlane.gone(caller integer, grace double precision) RETURNS TABLE (n integer, dead boolean)
 LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     one record;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(1953853038, 0) THEN
         RETURN;
     END IF;
-    FOR one IN SELECT * FROM turnlane.process LOOP
+    FOR one IN SELECT * FROM turnlane.process p WHERE p.n <> caller LOOP
         IF pg_try_advisory_xact_lock(1953853039, one.n) THEN
             IF one.missing_since IS NULL THEN
                 UPDATE turnlane.process p SET missing_since = clock_timestamp() WHERE p.n = one.n;
@@ -521,6 +574,7 @@ $$;
 
 -- The queues of an agent: so many that claiming from one costs little however many turns wait.
 CREATE FUNCTION turnlane.add_agent(name_ text, many integer) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     number integer;
 BEGIN

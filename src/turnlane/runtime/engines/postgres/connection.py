@@ -1,0 +1,188 @@
+"""Connections to PostgreSQL: how they are made, what breaks them, and what its errors mean to a user."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from turnlane.runtime.engine import EngineUnavailable
+
+if TYPE_CHECKING:
+    from turnlane.telemetry.outage import Outage
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+CONNECT_TIMEOUT: Final = 3.0
+"""Seconds to a connection."""
+
+COMMAND_TIMEOUT: Final = 10.0
+"""Seconds for one statement. A network that is silent for so long counts as gone."""
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds between two tries to reach the database."""
+
+PROGRAM: Final = "turnlane"
+
+# Set after connecting and not as parameters of the start-up packet: a pooler refuses those it does not know.
+# - synchronous_commit: accepted means durable, whatever the server's default (promise 1).
+# - jit: compiling a statement that runs for a millisecond takes longer than the statement.
+# - idle_in_transaction_session_timeout: a frozen process must not hold a lane.
+# - tcp_*: a process whose network is gone must not hold its lock for two hours.
+_SESSION: Final = """
+    SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+            ELSE current_setting('synchronous_commit') END, false),
+        set_config('jit', 'off', false),
+        set_config('idle_in_transaction_session_timeout', '10s', false),
+        set_config('statement_timeout', '30s', false),
+        set_config('client_min_messages', 'warning', false),
+        set_config('tcp_keepalives_idle', '5', false),
+        set_config('tcp_keepalives_interval', '2', false),
+        set_config('tcp_keepalives_count', '3', false)
+"""
+
+# Class 08: connection, 53: insufficient resources (disk, memory, connections), 57: operator intervention,
+# 58: system error, XX: internal error (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_OUTAGES: Final = ("08", "53", "57", "58", "XX")
+_READ_ONLY: Final = ("25006",)
+_AGAIN: Final = ("40001", "40P01", "23505", "55P03")
+"""Serialization, deadlock, the same key twice at once, a lock that was not had: the same call again is right."""
+
+
+def place_of(url: str) -> str:
+    """The database of a URL, as people are shown it: without user and password."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2] or "the local socket"
+    return f"PostgreSQL at {where}{unquote(parts.path)}"
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database is to blame, so that waiting for it is right; not the statement."""
+    if isinstance(error, pg.PostgresError):
+        state = getattr(error, "sqlstate", None) or ""
+        return state[:2] in _OUTAGES or state in _READ_ONLY
+    return isinstance(error, OSError | TimeoutError | pg.InterfaceError | asyncio.IncompleteReadError)
+
+
+def is_worth_another_try(error: BaseException) -> bool:
+    """Whether the same statements may succeed at once: others were in the way."""
+    return isinstance(error, pg.PostgresError) and getattr(error, "sqlstate", None) in _AGAIN
+
+
+def explain(error: BaseException, url: str) -> EngineUnavailable:
+    """One sentence for what the database or the network said, and what to do."""
+    unavailable = EngineUnavailable(_sentence(error, place_of(url), url))
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def _sentence(error: BaseException, place: str, url: str) -> str:
+    match error:
+        case pg.InvalidPasswordError() | pg.InvalidAuthorizationSpecificationError():
+            return f"{place} refuses the user or password ({error}): correct them in --engine, or in PGPASSFILE"
+        case pg.InvalidCatalogNameError():
+            name = unquote(urlsplit(url).path.lstrip("/"))
+            return f"{place}: there is no such database: make it (createdb {name}), or correct the URL of --engine"
+        case pg.InsufficientPrivilegeError():
+            return (
+                f"{place}: the user may not do this ({error}): give it CREATE on the database, or run "
+                "`turnlane migrate` once as a user who has it"
+            )
+        case pg.TooManyConnectionsError():
+            return (
+                f"{place} has no connection left: raise its max_connections, or run fewer processes "
+                "(each takes up to 8 connections)"
+            )
+        case pg.DiskFullError():
+            return f"the disk of {place} is full: nothing was stored; free some space, it goes on by itself"
+        case pg.ReadOnlySQLTransactionError():
+            return f"{place} is a standby and can't be written: point --engine at the primary"
+        case pg.CannotConnectNowError() | pg.AdminShutdownError() | pg.CrashShutdownError():
+            return f"{place} is stopping or starting ({error}): turns wait until it is back"
+        case pg.UndefinedTableError() | pg.UndefinedFunctionError() | pg.InvalidSchemaNameError():
+            return f"{place}: something of Turnlane's schema is missing ({error}): run `turnlane migrate`"
+        case TimeoutError():
+            return f"{place} does not answer: look at the network and the server; turns wait until it is back"
+        case OSError():
+            reason = error.strerror or str(error) or type(error).__name__
+            return f"{place} can't be reached ({reason}): is it running, and is the address right?"
+        case pg.PostgresError() | pg.InterfaceError():
+            return f"{place} failed: {error}"
+        case _:
+            return f"{place} failed: {type(error).__name__}: {error}"
+
+
+async def connect(url: str) -> Connection:
+    """A connection with our session settings.
+
+    Raises:
+        asyncpg's errors, OSError, TimeoutError, ValueError (the URL is none).
+    """
+    connection = await asyncpg.connect(
+        url,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        server_settings={"application_name": PROGRAM},
+    )
+    try:
+        await connection.execute(_SESSION)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+class Link:
+    """One connection that is made anew when it breaks. For one task at a time."""
+
+    def __init__(self, url: str, outage: Outage) -> None:
+        self._url = url
+        self._outage = outage
+        self._connection: Connection | None = None
+        self._in_use = asyncio.Lock()
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """The connection, for this block alone. An error that means an outage is told, and breaks it."""
+        async with self._in_use:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self.prepare(await connect(self._url))
+                yield self._connection
+            except asyncio.CancelledError:
+                self.drop()
+                raise
+            except Exception as error:
+                if is_outage(error):
+                    self._outage.failed(str(explain(error, self._url)))
+                    self.drop()
+                raise
+            else:
+                self._outage.worked()
+
+    async def prepare(self, connection: Connection) -> Connection:
+        """What a new connection needs before it is used."""
+        return connection
+
+    def drop(self) -> None:
+        """Let go of the connection without a goodbye, which a broken one would wait for."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            with suppress(Exception):
+                await connection.close(timeout=1.0)
+
+
+def pause_after(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10)))

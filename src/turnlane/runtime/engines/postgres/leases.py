@@ -1,0 +1,161 @@
+"""That this process lives, and which others don't: heartbeats, and the turns of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import turnlane
+from turnlane.runtime.engines.postgres.connection import Connection, Link
+from turnlane.runtime.engines.postgres.working import Hold
+from turnlane.telemetry.outage import Outage
+
+PROCESS_LOCK: Final = 1_953_853_039
+"""Class of the advisory locks that living processes hold ("turo" + 1)."""
+
+QUIET: Final = 2.0
+"""Seconds after an outage in which nobody's turns are taken over: their owners are just coming back, too."""
+
+
+class Living(Protocol):
+    """What the engine hears from here."""
+
+    def holding(self) -> Sequence[Hold]:
+        """What this process believes to own."""
+        ...
+
+    def owned(self, held: Sequence[Hold], rows: Sequence[Any]) -> None:
+        """What it does own of `held`, as rows of turn, receipt and stop_asked."""
+        ...
+
+    def gone(self, processes: Sequence[int]) -> None:
+        """The turns of these processes have to be put back."""
+        ...
+
+    def look_around(self) -> None:
+        """Once a tick: look for what a lost notice may have told."""
+        ...
+
+
+class Leases(Link):
+    """The connection that says by a lock that this process lives; it also extends the leases of what it runs.
+
+    Args:
+        lease: seconds after which a process that was not heard of has lost its turns.
+        tick: seconds between two looks at the others.
+        grace: seconds that a process's lock must have been free before it counts as dead: time to reconnect.
+    """
+
+    def __init__(
+        self, url: str, outage: Outage, living: Living, *, lease: float, tick: float, grace: float
+    ) -> None:
+        super().__init__(url, outage)
+        self.process = 0
+        self.lease = lease
+        self.quiet_until = 0.0
+        """On the clock of `time.monotonic`: until then nothing is claimed or taken over."""
+        self._living = living
+        self._tick = tick
+        self._grace = grace
+        self._extended_at = 0.0
+        self._locked = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Register this process.
+
+        Raises:
+            asyncpg's errors, OSError, TimeoutError
+        """
+        async with self.use():
+            pass
+        self._task = asyncio.get_running_loop().create_task(self._live(), name="turnlane postgres leases")
+
+    async def stop(self, *, goodbye: bool = True) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        if not goodbye:
+            self.drop()
+            return
+        try:
+            async with asyncio.timeout(2), self.use() as connection:
+                await connection.execute("DELETE FROM turnlane.process WHERE n = $1", self.process)
+        except Exception:
+            self.drop()
+        await self.close()
+
+    def hasten(self) -> None:
+        """Extend the leases at the next tick, whenever they were extended last."""
+        self._extended_at = 0.0
+
+    async def prepare(self, connection: Connection) -> Connection:
+        back = self.process != 0
+        row = await connection.fetchrow(
+            """INSERT INTO turnlane.process (n, host, pid, program, lease) OVERRIDING SYSTEM VALUE
+            VALUES (coalesce(nullif($1, 0), nextval(pg_get_serial_sequence('turnlane.process', 'n'))::integer),
+                $2, $3, $4, $5)
+            ON CONFLICT (n) DO UPDATE SET seen_at = clock_timestamp(), missing_since = NULL
+            RETURNING n,
+                clock_timestamp() - pg_postmaster_start_time() < make_interval(secs => 5) AS just_started""",
+            self.process,
+            socket.gethostname(),
+            os.getpid(),
+            f"turnlane {turnlane.__version__}",
+            self.lease,
+        )
+        assert row is not None
+        self.process = row["n"]
+        self._locked = False
+        await self._lock(connection)
+        if back or row["just_started"]:
+            self.quiet_until = time.monotonic() + QUIET
+        self.hasten()
+        return connection
+
+    # --- inside ---
+
+    async def _lock(self, connection: Connection) -> None:
+        # It may not be free yet: the server has not noticed that the connection before this one is dead.
+        if not self._locked:
+            self._locked = await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1, $2)", PROCESS_LOCK, self.process
+            )
+
+    async def _live(self) -> None:
+        while True:
+            # Not all processes at the same moment.
+            await asyncio.sleep(self._tick * random.uniform(0.8, 1.2))
+            try:
+                async with self.use() as connection:
+                    await self._beat(connection)
+            except Exception:  # noqa: S112
+                # Told by `use` when the database is away; the next tick tries again.
+                continue
+            self._living.look_around()
+
+    async def _beat(self, connection: Connection) -> None:
+        await self._lock(connection)
+        now = time.monotonic()
+        if now - self._extended_at >= self.lease / 3:
+            held = self._living.holding()
+            found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)
+            self._extended_at = now
+            self._living.owned(held, found)
+        if now < self.quiet_until:
+            return
+        gone = await connection.fetch("SELECT n, dead FROM turnlane.gone($1, $2)", self.process, self._grace)
+        if gone:
+            self._living.gone([row["n"] for row in gone])
+            dead = [row["n"] for row in gone if row["dead"]]
+            await connection.execute(
+                """DELETE FROM turnlane.process p WHERE p.n = ANY ($1) AND p.missing_since IS NOT NULL
+                AND NOT EXISTS (SELECT FROM turnlane.work w WHERE w.process = p.n)""",
+                dead,
+            )
