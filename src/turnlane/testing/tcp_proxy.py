@@ -42,7 +42,7 @@ class _Connection:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._carry("to_server", client, to_server))
                 tasks.create_task(self._carry("to_client", server, to_client))
-        except* ConnectionError:
+        except* OSError:  # also "not connected": a reset that came a moment before our end of the stream
             self.reset()
         finally:
             for end in self._ends:
