@@ -8,15 +8,17 @@ if TYPE_CHECKING:
 
     from turnlane.runtime.agent import ToolError
     from turnlane.runtime.app import AgentSettings, App
+    from turnlane.runtime.limits import ProviderLimits
     from turnlane.runtime.tool_calls import ToolCall, once, tool_call
 
-__all__ = ["AgentSettings", "App", "ToolCall", "ToolError", "__version__", "once", "tool_call"]
+__all__ = ["AgentSettings", "App", "ProviderLimits", "ToolCall", "ToolError", "__version__", "once", "tool_call"]
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "App": "turnlane.runtime.app",
     "AgentSettings": "turnlane.runtime.app",
+    "ProviderLimits": "turnlane.runtime.limits",
     "ToolCall": "turnlane.runtime.tool_calls",
     "ToolError": "turnlane.runtime.agent",
     "once": "turnlane.runtime.tool_calls",

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar, overload
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from turnlane.runtime.conversation import WhenBusy
+from turnlane.runtime.limits import ProviderLimits
 
 Factory: TypeAlias = Callable[..., Any]
 """Makes a fresh agent or team. Its parameters are names of resources. May be async."""
@@ -104,10 +105,22 @@ class App:
         resources: an async context manager factory, entered once per process inside the event loop and
             left at shutdown. What it yields, a mapping or an object with attributes, is handed to the
             factories by parameter name.
+        limits: what each model provider may be sent by all workers together, by its host as the log names it
+            (`{"api.openai.com": ProviderLimits(requests_per_minute=500)}`). Beside them, limits are learned from
+            a provider's refusals; for a provider that is not named, only these hold.
+
+    Raises:
+        AppError: `limits` is not such a mapping.
     """
 
-    def __init__(self, *, resources: ResourcesFactory | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        resources: ResourcesFactory | None = None,
+        limits: Mapping[str, ProviderLimits] | None = None,
+    ) -> None:
         self.resources = resources
+        self.limits = _checked_limits(limits or {})
         self.agents: dict[str, AgentSpec] = {}
 
     @overload
@@ -173,6 +186,19 @@ def pick_resources(spec: AgentSpec, resources: Any) -> Mapping[str, Any]:
                 f"(there are: {have or 'none'}); yield it from App(resources=...) or give it a default"
             )
     return chosen
+
+
+def _checked_limits(limits: Mapping[str, ProviderLimits]) -> Mapping[str, ProviderLimits]:
+    for name, limit in limits.items():
+        if not isinstance(limit, ProviderLimits):
+            raise AppError(
+                f"limits of {name!r}: write ProviderLimits(requests_per_minute=...), not {type(limit).__name__}"
+            )
+        if "/" in name:
+            raise AppError(
+                f"limits of {name!r}: write the provider's host alone, such as 'api.openai.com'"
+            )
+    return dict(limits)
 
 
 def _parameters(factory: Factory) -> dict[str, bool]:

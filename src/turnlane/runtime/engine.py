@@ -201,7 +201,7 @@ class Engine(ABC):
 
     @property
     def shared_limits(self) -> SharedLimits | None:
-        """Where the workers of all processes share the limits of model providers; None: only one process serves."""
+        """Where workers of all processes share the limits of model providers; None: only one process serves."""
         return None
 
     @abstractmethod

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from turnlane.runtime.app import App, AppError
 from turnlane.runtime.importing import import_file, import_module
+from turnlane.runtime.limits import ProviderLimits
 from turnlane.runtime.versions import check_versions
 
 FRAMEWORKS: Final = ("autogen_agentchat", "autogen_core", "autogen_ext", "autogen", "ag2", "agent_framework")
@@ -150,12 +151,23 @@ def _merged(apps: Sequence[App]) -> App:
         raise AppError(
             "two of the targets have resources, and a process has one set: put their agents into one App"
         )
-    merged = App(resources=with_resources[0].resources if with_resources else None)
+    merged = App(
+        resources=with_resources[0].resources if with_resources else None, limits=_merged_limits(distinct)
+    )
     for app in distinct:
         for name, spec in app.agents.items():
             if name in merged.agents:
                 raise AppError(f"two of the targets have an agent {name!r}: rename one, or serve them separately")
             merged.agents[name] = spec
+    return merged
+
+
+def _merged_limits(apps: Sequence[App]) -> dict[str, ProviderLimits]:
+    merged: dict[str, ProviderLimits] = {}
+    for app in apps:
+        for provider, limits in app.limits.items():
+            if merged.setdefault(provider, limits) != limits:
+                raise AppError(f"two of the targets have different limits for {provider!r}: give both the same")
     return merged
 
 

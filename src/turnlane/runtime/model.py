@@ -7,19 +7,22 @@ TL305, TL307). It knows no framework and no HTTP library: an adapter describes i
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import random
+import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from turnlane.runtime.agent import ReentrantRun, Run, TooManyModelCalls, TurnStopped, current_agent
 from turnlane.runtime.conversation import Failure, Usage
-from turnlane.runtime.limits import AdaptiveLimit
-from turnlane.runtime.retry import Again, Fault, GiveUp, RetryBudget, decide
+from turnlane.runtime.gate import Provider, Slot
+from turnlane.runtime.limits import ProviderLimits
+from turnlane.runtime.retry import Again, Fault, GiveUp, decide
+from turnlane.runtime.shared_limiter import Sharing
+from turnlane.runtime.shared_limits import SharedLimits
 from turnlane.telemetry.events import emit
 
 T = TypeVar("T")
@@ -72,86 +75,6 @@ class ProviderPaused(Exception):
     """The provider asked every caller to wait, longer than the turn has time: not sent at all (TL303)."""
 
 
-class Gate:
-    """Lets calls to one provider through as its limit allows, the oldest first.
-
-    A call that is sent again keeps its place before those that came later. Whoever is stopped while it waits
-    leaves at once, and the next one goes on.
-    """
-
-    def __init__(
-        self, limit: AdaptiveLimit, clock: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
-    ) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._sleep = sleep
-        self._waiting: list[tuple[int, int, asyncio.Future[float]]] = []
-        self._arrivals = itertools.count()
-        self._alarm: asyncio.Future[None] | None = None
-        self._alarm_at = 0.0
-
-    async def enter(self, ticket: int) -> float:
-        """Wait for a place; `ticket` is the order in which calls came. Returns the time of the start."""
-        place: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (ticket, next(self._arrivals), place))
-        self.let_in()
-        try:
-            return await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                # Let in and stopped in the same moment: the place goes to the next.
-                self._limit.failed(self._clock())
-            self.let_in()
-            raise
-
-    def let_in(self) -> None:
-        """Start whoever may start now, and see to it that the next is looked at when its time comes."""
-        while self._waiting:
-            place = self._waiting[0][2]
-            if place.done():
-                heapq.heappop(self._waiting)
-                continue
-            now = self._clock()
-            delay = self._limit.wait(now)
-            if delay != 0:
-                self._look_again(now, delay)
-                return
-            heapq.heappop(self._waiting)
-            self._limit.start(now)
-            place.set_result(now)
-        self._look_again(0.0, None)
-
-    def _look_again(self, now: float, delay: float | None) -> None:
-        if self._alarm is not None:
-            if delay is not None and self._alarm_at <= now + delay:
-                return
-            self._alarm.cancel()
-            self._alarm = None
-        if delay is not None:
-            self._alarm_at = now + delay
-            self._alarm = asyncio.ensure_future(self._ring(delay))
-
-    async def _ring(self, delay: float) -> None:
-        await self._sleep(delay)
-        self._alarm = None
-        self.let_in()
-
-
-class Provider:
-    """What is learned about one provider, for all agents of the process."""
-
-    def __init__(
-        self,
-        name: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.name = name
-        self.limit = AdaptiveLimit()
-        self.budget = RetryBudget()
-        self.gate = Gate(self.limit, clock, sleep)
-
-
 @dataclass
 class _Call(Generic[T]):
     """One logical model call: its client, its run, and how often it was sent."""
@@ -173,6 +96,8 @@ class ModelBoundary:
 
     Args:
         max_tries: how often one call may be sent, the first time included.
+        limits: what each provider may be sent, by its name; others have only what is learned.
+        shared: where the workers of all processes share what they may send; None: this is the only one.
         clock, sleep, jitter: time and chance; tests own them.
     """
 
@@ -180,6 +105,8 @@ class ModelBoundary:
         self,
         *,
         max_tries: int = 8,
+        limits: Mapping[str, ProviderLimits] | None = None,
+        shared: SharedLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
@@ -190,6 +117,11 @@ class ModelBoundary:
         self._jitter = jitter
         self.providers: dict[str, Provider] = {}
         self._tickets = itertools.count()
+        self._limits = limits or {}
+        self._shared = shared
+        self._sharing = Sharing()
+        self._worker = secrets.token_hex(6)
+        self._stop_listening = shared.listen(self._hear) if shared is not None else None
 
     async def call(self, run: Run, client: Client[T], send: Callable[[], Awaitable[T]], asked: str = "") -> T:
         """Send a call until it is answered, or give up and raise its last error.
@@ -217,7 +149,7 @@ class ModelBoundary:
                     except Exception as error:
                         delay = self._after_error(call, slot, error)
                     else:
-                        slot.succeeded()
+                        slot.succeeded(inspected.input_tokens + inspected.output_tokens)
                         self._ended(call, inspected, "ok")
                         self._answered(call, result, inspected)
                         return result
@@ -252,16 +184,35 @@ class ModelBoundary:
                     except Exception as error:
                         delay = self._after_error(call, slot, error, may_retry=not passed_on)
                     else:
-                        slot.succeeded()
-                        self._ended(call, inspected or Inspected(), "ok")
+                        inspected = inspected or Inspected()
+                        slot.succeeded(inspected.input_tokens + inspected.output_tokens)
+                        self._ended(call, inspected, "ok")
                         return
                     finally:
                         await pieces.aclose()
                 await self._sleep(delay)
 
+    async def close(self) -> None:
+        """Give back this worker's share of what all may send. May be called twice."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
+            shared = [
+                provider.shared.close() for provider in self.providers.values() if provider.shared is not None
+            ]
+            await asyncio.gather(*shared)
+
+    def _hear(self, provider: str, news: str) -> None:
+        known = self.providers.get(provider)
+        if known is not None and known.shared is not None:
+            known.shared.hear(news)
+
     def provider(self, name: str) -> Provider:
         if name not in self.providers:
-            self.providers[name] = Provider(name, self._clock, self._sleep)
+            provider = Provider(name, self._clock, self._sleep, self._limits.get(name))
+            if self._shared is not None:
+                provider.share(self._worker, self._shared, self._sharing)
+            self.providers[name] = provider
         return self.providers[name]
 
     def _kept(self, run: Run, client: Client[T], asked: str) -> T | None:
@@ -317,12 +268,11 @@ class ModelBoundary:
             raise
 
     @asynccontextmanager
-    async def _slot(self, call: _Call[Any]) -> AsyncIterator[_Slot]:
+    async def _slot(self, call: _Call[Any]) -> AsyncIterator[Slot]:
         provider = call.provider
         self._refuse_hopeless(call)
-        started = await provider.gate.enter(call.ticket)
+        slot = await provider.enter(call.ticket, call.client.model)
         call.tries += 1
-        slot = _Slot(provider, self._clock, started)
         try:
             yield slot
         finally:
@@ -363,7 +313,7 @@ class ModelBoundary:
                     return
             yield piece
 
-    def _after_error(self, call: _Call[Any], slot: _Slot, error: Exception, *, may_retry: bool = True) -> float:
+    def _after_error(self, call: _Call[Any], slot: Slot, error: Exception, *, may_retry: bool = True) -> float:
         """Seconds until the call is sent again; raises `error` when it is not."""
         if isinstance(error, TurnStopped | ReentrantRun | TooManyModelCalls):
             raise error
@@ -430,48 +380,3 @@ class ModelBoundary:
             finish_reason=answer.finish_reason,
             outcome=outcome,
         )
-
-
-class _Slot:
-    """A place among a provider's running calls; given back exactly once, however the call ends."""
-
-    def __init__(self, provider: Provider, clock: Callable[[], float], started: float) -> None:
-        self._provider = provider
-        self._clock = clock
-        self._started = started
-        self._open = True
-
-    def succeeded(self) -> None:
-        if self._open:
-            self._provider.limit.succeeded(self._clock())
-            self._give_back()
-
-    def failed(self, fault: Fault) -> None:
-        if not self._open:
-            return
-        limit, now = self._provider.limit, self._clock()
-        if fault.kind == "refused":
-            limit.turned_away(now, self._started, fault.retry_after, fault.rate)
-        elif fault.kind == "overloaded":
-            limit.overloaded(now, self._started, fault.retry_after)
-        else:
-            limit.failed(now)
-        self._give_back()
-        if fault.kind in ("refused", "overloaded"):
-            emit(
-                "model.limit",
-                provider=self._provider.name,
-                concurrency=int(limit.concurrency),
-                rate=limit.rate,
-                paused=fault.retry_after,
-            )
-
-    def close(self) -> None:
-        # Cancelled, stopped, or a stream that its reader left.
-        if self._open:
-            self._provider.limit.failed(self._clock())
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._open = False
-        self._provider.gate.let_in()

@@ -8,7 +8,7 @@ again in the same way.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeAlias
@@ -175,12 +175,29 @@ class RetryBudget:
     ratio: float = 0.2
     reserve: float = 50.0
     tokens: float = 50.0
+    on_spend: Callable[[], None] | None = None
+    _called: int = 0
+    _spent: int = 0
 
     def called(self) -> None:
+        self._called += 1
         self.tokens = min(self.reserve, self.tokens + self.ratio)
 
     def left(self) -> bool:
         return self.tokens >= 1.0
 
     def spend(self) -> None:
+        self._spent += 1
         self.tokens -= 1.0
+        if self.on_spend is not None:
+            self.on_spend()
+
+    def counts(self) -> tuple[int, int]:
+        """Calls and retries since the last time this was asked."""
+        counts = self._called, self._spent
+        self._called = self._spent = 0
+        return counts
+
+    def divided(self, tokens: float) -> None:
+        """This process's part of a budget that is shared, as it was when `counts` was asked."""
+        self.tokens = tokens + self.ratio * self._called - self._spent

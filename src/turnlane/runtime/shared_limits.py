@@ -1,8 +1,8 @@
 """The seam to what all workers share about model providers: limits that hold for all of them together.
 
 An engine that serves several processes offers a `SharedLimits` (`Engine.shared_limits`). To the runtime it is a
-few small texts that change atomically, one for each provider, and a way to tell the other workers that one changed.
-What a text says, and who gets which share, is decided by the runtime and not by the store.
+few small texts that change atomically, one for each provider, and a way to tell the others of a change. What a
+text says, and who gets which share, is decided by the runtime and not by the store.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class TurnWorker:
         log_content: bool = False,
     ) -> None:
         self.capacity = capacity
-        self.boundary = boundary or ModelBoundary()
+        self.boundary = boundary or ModelBoundary(limits=app.limits, shared=engine.shared_limits)
         self.active = ActiveRuns()
         self._engine = engine
         self._app = app
@@ -113,6 +113,7 @@ class TurnWorker:
             return
         await self.drain(0)
         self._started = False
+        await self.boundary.close()
         await self._stack.aclose()
         for adapter in self._adapters:
             await adapter.close()
