@@ -24,6 +24,7 @@ from turnlane.runtime.conversation import (
     JsonObject,
     Outcome,
     SavedState,
+    Status,
     StopAsk,
     TurnEvent,
     Usage,
@@ -45,9 +46,10 @@ def anyio_backend() -> str:
 class Failed(Exception):
     """Ends a scripted attempt with this failure."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, status: Status = "failed") -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.status = status
 
 
 class Attempt:
@@ -140,6 +142,15 @@ class Signals:
         self[name].set()
 
 
+ROLLED_BACK = Failure("RolledBack", "a later message rolled the turn back", "cancelled", code="rolled_back")
+
+STOPPED: Mapping[StopAsk, Outcome] = {
+    "cancel": Outcome("cancelled"),
+    "interrupt": Outcome("interrupted"),
+    "rollback": Outcome("cancelled", failure=ROLLED_BACK),
+}
+
+
 class ScriptedWorker:
     """Implements `turnlane.runtime.engine.Worker`: runs a script per agent."""
 
@@ -151,6 +162,7 @@ class ScriptedWorker:
         self.signals = signals
         self.tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self.claims: list[Claim] = []
+        self.stops: dict[tuple[str, int], StopAsk] = {}
         self.agent_limits: Mapping[str, int | None] = dict.fromkeys(scripts)
 
     def deliver(self, claim: Claim) -> None:
@@ -159,6 +171,7 @@ class ScriptedWorker:
         self.tasks[claim.turn.id, claim.attempt] = task
 
     def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
+        self.stops[turn_id, attempt] = why
         self.tasks[turn_id, attempt].cancel()
 
     def lost(self, turn_id: str, attempt: int) -> None:
@@ -171,15 +184,15 @@ class ScriptedWorker:
             await self.scripts[claim.turn.agent](act)
             outcome = Outcome("incomplete" if act.incomplete else "completed", incomplete=act.incomplete)
         except Failed as failed:
-            outcome = Outcome("failed", failure=failed.failure)
+            outcome = Outcome(failed.status, failure=failed.failure)
         except asyncio.CancelledError:
-            outcome = Outcome("cancelled")
+            outcome = STOPPED[self.stops.get((claim.turn.id, claim.attempt), "cancel")]
         except OwnershipLost:
             return
         last = act.event("finished", status=outcome.status)
         outcome = Outcome(
             outcome.status,
-            output=act.output,
+            output=[] if outcome.status == "cancelled" else act.output,
             usage=Usage(11, 7, 2, 1),
             failure=outcome.failure,
             incomplete=outcome.incomplete,
@@ -265,6 +278,33 @@ async def waits(act: Attempt) -> None:
     await act.say("waited")
 
 
+async def talks(act: Attempt) -> None:
+    """Says half of its answer, and the rest when it is told to go on."""
+    half = {"item": act.new_item(), "agent": act.agent, "text": "half an "}
+    await act.emit("text.delta", **half)
+    act.output.append(
+        {"type": "message", **half, "phase": "commentary", "incomplete": "interrupted", "structured": None}
+    )
+    act.signals.set(f"talking {act.text}")
+    await act.signals.wait(f"go {act.text}")
+    act.output.clear()
+    act._items = 0
+    await act.say("half an answer", pieces=[])
+
+
+async def needs_attention(act: Attempt) -> None:
+    raise Failed(
+        Failure(
+            type="UnknownOutcome",
+            message="the tool charge_card was called, and whether it ran is not known",
+            kind="tool",
+            code="needs_attention",
+            tool="charge_card",
+        ),
+        "needs_attention",
+    )
+
+
 SCRIPTS: Mapping[str, Script] = {
     "echo": echo,
     "stream": stream,
@@ -275,6 +315,8 @@ SCRIPTS: Mapping[str, Script] = {
     "private": private,
     "cut": cut,
     "waits": waits,
+    "talks": talks,
+    "needs_attention": needs_attention,
 }
 
 

@@ -64,10 +64,11 @@ async def find(engine: Engine, conversation_id: str, item_id: str) -> Found:
         Problem: 404.
     """
     turn_id = input_items.turn_of_item(item_id)
+    found = None
     if turn_id is not None:
         found = _in_turn(await engine.turn(turn_id), conversation_id, item_id)
-    else:
-        found = await _among_added(engine, conversation_id, item_id)
+    # What was added by itself, and what joined a turn, whose id its own does not lead to.
+    found = found or await _among_all(engine, conversation_id, item_id)
     if found is None:
         raise not_found("item", item_id)
     return found
@@ -76,18 +77,22 @@ async def find(engine: Engine, conversation_id: str, item_id: str) -> Found:
 def _in_turn(turn: Turn | None, conversation_id: str, item_id: str) -> Found | None:
     if turn is None or turn.conversation != conversation_id:
         return None
-    for item in items_of(Entry(turn.position, turn=turn)):
+    return _in_entry(Entry(turn.position, turn=turn), item_id)
+
+
+def _in_entry(entry: Entry, item_id: str) -> Found | None:
+    for item in items_of(entry):
         if item["id"] == item_id:
-            return Found(item, turn.position, turn)
+            return Found(item, entry.position, entry.turn)
     return None
 
 
-async def _among_added(engine: Engine, conversation_id: str, item_id: str) -> Found | None:
+async def _among_all(engine: Engine, conversation_id: str, item_id: str) -> Found | None:
     position: int | None = None
     while entries := await engine.entries(conversation_id, after=position, limit=PAGE):
         for entry in entries:
-            if entry.item is not None and entry.item["id"] == item_id:
-                return Found(input_items.to_wire(entry.item), entry.position, None)
+            if (found := _in_entry(entry, item_id)) is not None:
+                return found
         position = entries[-1].position
     return None
 

@@ -61,7 +61,8 @@ STRATEGY_MEANING: Final[Mapping[WhenBusy, tuple[str, str]]] = {
     "merge": ("stay", "becomes part of the last one that waits; waits like `enqueue` when none does"),
     "debounce": (
         "stay",
-        "like `merge`, and the turn starts only after `debounce` seconds without a further message",
+        "like `merge`, and the turn starts only after `debounce` seconds without a further message; of different "
+        "waits the one that ends last counts",
     ),
 }
 
