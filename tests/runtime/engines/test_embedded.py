@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ pytestmark = pytest.mark.anyio
 
 
 class TestEmbeddedEngine(EnginePromises):
+    ahead = 0.0
+    """Seconds by which the engine's clock is ahead of the real one."""
+
     async def open_engine(self, folder: Path, bounds: Bounds) -> Engine:
-        engine = EmbeddedEngine(folder, bounds=bounds)
+        engine = EmbeddedEngine(folder, bounds=bounds, clock=lambda: time.time() + self.ahead)
         await engine.open()
         return engine
 
@@ -32,9 +36,20 @@ class TestEmbeddedEngine(EnginePromises):
         assert isinstance(engine, EmbeddedEngine)
         await engine.crash()
 
+    async def advance(self, engine: Engine, seconds: float) -> None:
+        assert isinstance(engine, EmbeddedEngine)
+        self.ahead += seconds
+        await engine._start_due()  # what its alarm does
+
+    def now(self, engine: Engine) -> float:
+        return time.time() + self.ahead
+
 
 class TestEmbeddedEngineOnUvloop(TestEmbeddedEngine):
-    """The loop that `turnlane serve` runs on."""
+    """The loop that `turnlane serve` runs on, and a clock that nobody sets."""
+
+    async def advance(self, engine: Engine, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     @pytest.fixture
     def anyio_backend(self) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from turnlane.runtime.conversation import NewTurn, Outcome
+from turnlane.runtime.conversation import LedgerEntry, NewTurn, Outcome
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.engines.sqlite_schema import MIGRATIONS, open_for_writing
@@ -413,6 +413,12 @@ async def test_the_answer_does_not_wait_for_a_reader(tmp_path: Path, opened: Ope
     await engine.close()
 
 
+def count(connection: sqlite3.Connection) -> dict[str, int]:
+    """The rows of each table."""
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
+
+
 async def test_a_deleted_conversation_leaves_no_row(tmp_path: Path, opened: Opener) -> None:
     engine = await opened(tmp_path)
     worker = ScriptedWorker()
@@ -422,13 +428,13 @@ async def test_a_deleted_conversation_leaves_no_row(tmp_path: Path, opened: Open
     claim = await worker.claim()
     await engine.commit(claim, outcome(claim))
     await engine.accept(new_turn(first.conversation))
+    await engine.record(await worker.claim(), [LedgerEntry("model", "ended", "asked", "call", "gpt", answer="42")])
+    for key in ("a", "b"):
+        joining = new_turn(first.conversation, when_busy="merge", idempotency_key=key, fingerprint=key)
+        await engine.accept(joining)
+    filled = await engine._reader.submit(count)
+    assert all(filled.values()), filled
     await engine.delete_conversation(first.conversation)
-
-    def count(connection: sqlite3.Connection) -> dict[str, int]:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables}
-
-    counts = await engine._reader.submit(count)
-    assert len(counts) == 5
-    assert not any(counts.values()), counts
+    left = await engine._reader.submit(count)
+    assert not any(left.values()), left
     await engine.close()

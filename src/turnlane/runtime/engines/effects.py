@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from turnlane.runtime.conversation import Claim, Turn, TurnEvent
+from turnlane.runtime.conversation import Claim, StopAsk, Turn, TurnEvent
 from turnlane.runtime.engines.lanes import Seat
 
 
@@ -49,11 +49,12 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """A user cancelled what runs in `seat`."""
+    """What runs in `seat` is to stop."""
 
     seat: Seat
     turn_id: str
     attempt: int
+    why: StopAsk
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ from turnlane.runtime.engine import (
     OwnershipLost,
     Worker,
 )
+from turnlane.runtime.engines import sqlite_ledger
 from turnlane.runtime.engines import sqlite_rows as rows
+from turnlane.runtime.engines.alarm import Alarm
 from turnlane.runtime.engines.effects import (
     Claimed,
     Deleted,
@@ -47,13 +49,16 @@ from turnlane.runtime.engines.event_flush import EventFlush
 from turnlane.runtime.engines.folder_lock import FolderLock
 from turnlane.runtime.engines.lanes import Seat
 from turnlane.runtime.engines.live import LiveTurn
+from turnlane.runtime.engines.sqlite_acceptance import Acceptance
 from turnlane.runtime.engines.sqlite_conversations import Conversations
+from turnlane.runtime.engines.sqlite_endings import Endings
 from turnlane.runtime.engines.sqlite_moves import Moves
 from turnlane.runtime.engines.sqlite_ownership import Ownership
 from turnlane.runtime.engines.sqlite_reader import Reader
 from turnlane.runtime.engines.sqlite_schema import open_for_writing
 from turnlane.runtime.engines.sqlite_thread import Answer, Work
 from turnlane.runtime.engines.sqlite_writer import Writer
+from turnlane.runtime.engines.stored_json import ledger_text, told_as_json
 from turnlane.runtime.lifecycle import ENDED
 from turnlane.runtime.limits import Bounds
 
@@ -84,11 +89,14 @@ class EmbeddedEngine(Engine):
         self._lock: FolderLock | None = None
         self._ownership = Ownership(clock)
         self._conversations = Conversations(self._ownership, clock)
-        self._moves = Moves(self._ownership, self._conversations, self.bounds, clock)
+        endings = Endings(self._ownership, clock)
+        self._moves = Moves(self._ownership, endings, self.bounds, clock)
+        self._acceptance = Acceptance(self._ownership, self._conversations, endings, self.bounds, clock)
         self._writer = Writer(self.path, self._open_store, self._ownership, self._apply_all, self._fail_live)
         self._reader = Reader("turnlane-reader", self.path)
         self._live: dict[str, LiveTurn] = {}
         self._flush = EventFlush(self._submit_flush)
+        self._alarm = Alarm(clock, self._start_due)
         self._workers: dict[Seat, Worker] = {}
         self._unfinished: list[str] = []
 
@@ -108,6 +116,7 @@ class EmbeddedEngine(Engine):
             raise
         self._live = {turn: LiveTurn(turn) for turn in self._unfinished}
         self._unfinished.clear()
+        self._alarm.set(self._ownership.next_due)
 
     async def close(self) -> None:
         if self._writer.is_open:
@@ -121,6 +130,7 @@ class EmbeddedEngine(Engine):
         await self._stop(drop=True)
 
     async def _stop(self, *, drop: bool) -> None:
+        self._alarm.close()
         await self._writer.stop(drop=drop)
         await self._reader.stop(drop=drop)
         self._release_lock()
@@ -177,9 +187,13 @@ class EmbeddedEngine(Engine):
 
     async def record(self, claim: Claim, entries: Sequence[LedgerEntry]) -> None:
         self._owned(claim)
+        # Now, not in the writer's thread: what the entries hold may be changed by whoever got it.
+        with told_as_json("the ledger"):
+            text = ledger_text(entries)
+        await self._writer.submit(partial(self._moves.record, claim, text))
 
     async def ledger(self, turn_id: str) -> list[LedgerEntry]:
-        return []
+        return await self._read(partial(_reading(sqlite_ledger.read_of), turn_id))
 
     async def commit(self, claim: Claim, outcome: Outcome) -> Turn:
         if outcome.status not in ENDED:
@@ -205,7 +219,7 @@ class EmbeddedEngine(Engine):
     # --- accepting and reading turns ---
 
     async def accept(self, new: NewTurn) -> Accepted:
-        return await self._writer.submit(partial(self._moves.accept, new))
+        return await self._writer.submit(partial(self._acceptance.accept, new))
 
     async def cancel(self, turn_id: str) -> Turn | None:
         return await self._writer.submit(partial(self._moves.cancel, turn_id))
@@ -341,6 +355,10 @@ class EmbeddedEngine(Engine):
             for effect in answer.effects:
                 self._apply(effect)
             answer.give()
+        self._alarm.set(self._ownership.next_due)
+
+    def _start_due(self) -> asyncio.Future[None]:
+        return self._writer.submit(self._moves.start_due)
 
     def _apply(self, effect: Effect) -> None:
         match effect:
@@ -356,8 +374,8 @@ class EmbeddedEngine(Engine):
             case Deleted(turn_id):
                 if (live := self._live.pop(turn_id, None)) is not None:
                     live.delete()
-            case StopAsked(seat, turn_id, attempt):
-                self._call(self._workers[seat].stop, turn_id, attempt, "cancel")
+            case StopAsked(seat, turn_id, attempt, why):
+                self._call(self._workers[seat].stop, turn_id, attempt, why)
             case OwnerLost(seat, turn_id, attempt):
                 self._call(self._workers[seat].lost, turn_id, attempt)
 
@@ -383,6 +401,7 @@ class EmbeddedEngine(Engine):
             return False
 
     def _fail_live(self, reason: EngineUnavailable) -> None:
+        self._alarm.close()
         live_turns, self._live = self._live, {}
         for live in live_turns.values():
             live.fail(reason)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Final
 
-from turnlane.runtime.conversation import Lane
+from turnlane.runtime.conversation import Lane, StopAsk
 from turnlane.runtime.engines.earliest import Earliest
 
 SHORTEST_RETRY: Final = 1.0
@@ -46,6 +46,10 @@ class Seat:
         self.running_of[agent] -= 1
 
 
+CLOCK_SLACK: Final = 1.0
+"""Seconds by which a clock may be corrected without anybody taking notice."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """A turn that waits. `number` orders all turns; `attempt` counts the attempts that were begun."""
@@ -54,6 +58,19 @@ class Waiting:
     turn: str
     attempt: int
     created_at: float
+    not_before: float | None = None
+    """When it has gathered messages for long enough; None: it gathers none, or that time has come."""
+    delay: float = 0.0
+    """Seconds from the newest message to `not_before`."""
+    joined: int = 0
+    """Messages that joined the first."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may start. Also when the clock shows a time before the wait began: it was set back then,
+        and nobody should wait until it has caught up."""
+        if self.not_before is None or self.not_before <= now:
+            return True
+        return now < self.not_before - self.delay - CLOCK_SLACK
 
 
 @dataclass(slots=True)
@@ -66,7 +83,9 @@ class Running:
     created_at: float
     started_at: float
     seat: Seat | None
-    cancel_requested: bool = False
+    stop_asked: StopAsk | None = None
+    recorded: bool = False
+    """There may be a ledger of it."""
 
 
 @dataclass(slots=True)
@@ -112,6 +131,7 @@ class Lanes:
         self.mean_seconds = SHORTEST_RETRY
         self._lanes: dict[str, LiveLane] = {}
         self._ready: dict[str, Earliest[str]] = {}
+        self._gathering: Earliest[str] = Earliest()
         self._queued: Earliest[int] = Earliest()
 
     # --- looking ---
@@ -130,11 +150,21 @@ class Lanes:
         running = lane.running
         return running if running.turn == turn and running.attempt == attempt else None
 
-    def seat_for_new(self, conversation: str, agent: str) -> Seat | None:
-        """The seat in which a turn accepted now may start at once; None: it has to wait."""
-        if conversation in self._lanes:
+    def seat_for_new(self, conversation: str, agent: str, *, emptied: bool = False) -> Seat | None:
+        """The seat in which a turn accepted now may start at once; None: it has to wait.
+
+        Args:
+            emptied: what waits in the lane will have left it.
+        """
+        lane = self._lanes.get(conversation)
+        if lane is not None and (lane.running is not None or not emptied):
             return None
         return self._seat_for(agent)
+
+    def next_due(self) -> float | None:
+        """When a turn that gathers messages may start, if nothing else holds it up; None: none gathers."""
+        first = self._gathering.first()
+        return first[0] if first else None
 
     def oldest_queued_at(self) -> float | None:
         first = self._queued.first()
@@ -167,6 +197,7 @@ class Lanes:
 
     def take(self, now: float) -> Running | None:
         """Start the longest-waiting turn that has a place; None: nothing that waits has one."""
+        self._end_gathering(now)
         found = self._first_ready()
         if found is None:
             return None
@@ -176,6 +207,15 @@ class Lanes:
         running = Running(first.number, first.turn, first.attempt + 1, first.created_at, now, seat)
         self._start(lane, running)
         return running
+
+    def join(self, conversation: str, not_before: float | None, delay: float) -> None:
+        """A message has joined the last turn that waits. With `not_before` that gathers more until then."""
+        lane = self._lanes[conversation]
+        last = lane.waiting[-1]
+        last.joined += 1
+        if not_before is not None:
+            last.not_before, last.delay = not_before, delay
+            self._refresh(lane)
 
     def end(self, conversation: str, now: float) -> None:
         """What ran in the lane has ended."""
@@ -200,6 +240,16 @@ class Lanes:
         lane.waiting.remove(waiting)
         self._count_unqueued(waiting)
         self._refresh(lane)
+
+    def empty(self, conversation: str) -> list[Waiting]:
+        """All that waits leaves the lane without having run; what runs in it goes on."""
+        lane = self._lanes[conversation]
+        left = list(lane.waiting)
+        for waiting in left:
+            self._count_unqueued(waiting)
+        lane.waiting.clear()
+        self._refresh(lane)
+        return left
 
     def remove(self, conversation: str) -> LiveLane | None:
         """The whole lane goes: it is returned as it was."""
@@ -242,17 +292,29 @@ class Lanes:
             running.seat.free(lane.agent)
         return running
 
+    def _end_gathering(self, now: float) -> None:
+        """Make ready what has gathered messages for long enough."""
+        while (first := self._gathering.first()) is not None:
+            lane = self._lanes[first[1]]
+            if not lane.waiting[0].is_due(now):
+                return
+            lane.waiting[0].not_before = None
+            self._refresh(lane)
+
     def _refresh(self, lane: LiveLane) -> None:
-        """Keep the lane among the ready ones exactly while it is idle and something waits in it."""
-        if lane.running is None and lane.waiting:
-            ready = self._ready.setdefault(lane.agent, Earliest())
-            ready.put(lane.conversation, lane.waiting[0].number)
-            return
-        if (ready_of := self._ready.get(lane.agent)) is not None:
+        """Keep the lane among the ready or the gathering ones exactly while it is idle and something waits."""
+        first = lane.waiting[0] if lane.running is None and lane.waiting else None
+        if first is not None and first.not_before is None:
+            self._ready.setdefault(lane.agent, Earliest()).put(lane.conversation, first.number)
+        elif (ready_of := self._ready.get(lane.agent)) is not None:
             ready_of.drop(lane.conversation)
             if not ready_of:
                 del self._ready[lane.agent]
-        if lane.running is None:
+        if first is not None and first.not_before is not None:
+            self._gathering.put(lane.conversation, first.not_before)
+        else:
+            self._gathering.drop(lane.conversation)
+        if lane.running is None and not lane.waiting:
             del self._lanes[lane.conversation]
 
     def _first_ready(self) -> tuple[LiveLane, Seat] | None:

@@ -72,10 +72,10 @@ class Conversations:
         if number is None:
             return False
         turns = connection.execute("SELECT n FROM turn WHERE conversation = ?", (number,)).fetchall()
-        connection.executemany(
-            "DELETE FROM event_chunk WHERE id >= ? AND id < ?",
-            [(rows.chunk_id(n, 0), rows.chunk_id(n + 1, 0)) for (n,) in turns],
-        )
+        ids = [(rows.chunk_id(n, 0), rows.chunk_id(n + 1, 0)) for (n,) in turns]
+        for table in ("event_chunk", "ledger"):
+            connection.executemany(f"DELETE FROM {table} WHERE id >= ? AND id < ?", ids)  # noqa: S608
+        connection.executemany("DELETE FROM joined_key WHERE turn = ?", turns)
         for table in ("item", "state", "turn"):
             connection.execute(f"DELETE FROM {table} WHERE conversation = ?", (number,))  # noqa: S608
         connection.execute("DELETE FROM conversation WHERE n = ?", (number,))

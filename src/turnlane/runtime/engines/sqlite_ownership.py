@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
-from turnlane.runtime.conversation import Claim, SavedState
+from turnlane.runtime.conversation import Claim, JsonObject, SavedState, carried_over
 from turnlane.runtime.engine import EngineStats, OwnershipLost
+from turnlane.runtime.engines import sqlite_ledger
 from turnlane.runtime.engines import sqlite_rows as rows
 from turnlane.runtime.engines.effects import Claimed, Deleted, Effect, Ended, Requeued
 from turnlane.runtime.engines.lanes import Lanes, Running, Seat, Waiting
@@ -16,7 +18,8 @@ from turnlane.runtime.lifecycle import after
 
 # The second condition is implied; it lets SQLite use the index of turns that are not completed.
 _SELECT_UNFINISHED: Final = """SELECT t.n, t.id, c.id, t.agent, t.key, t.status, t.attempt, t.created_at,
-    t.started_at, t.cancel_requested FROM turn t JOIN conversation c ON c.n = t.conversation
+    t.started_at, t.stop_asked, t.not_before, t.delay, t.joined
+    FROM turn t JOIN conversation c ON c.n = t.conversation
     WHERE t.status IN ('queued', 'running') AND t.status <> 'completed' ORDER BY t.n"""
 
 
@@ -37,6 +40,8 @@ class Ownership:
         self._stale = False
         self.picture = EngineStats(queued=0, running=0, conversations_active=0, oldest_queued_at=None)
         """As of the last commit."""
+        self.next_due: float | None = None
+        """When the next turn has gathered messages for long enough; as of the last commit."""
 
     # --- in step with transactions (`sqlite_writer.Undoable`) ---
 
@@ -80,16 +85,19 @@ class Ownership:
             seat.running_of.clear()
         lanes = Lanes(self._seats)
         lanes.mean_seconds = self.lanes.mean_seconds
-        unfinished = connection.execute(_SELECT_UNFINISHED)
-        for n, turn, conversation, agent, key, status, attempt, created_at, started_at, cancel in unfinished:
-            if status == "queued":
-                lanes.wait(conversation, agent, key, Waiting(n, turn, attempt, created_at))
-            else:
-                owner = self._owners.get(turn)
-                running = Running(n, turn, attempt, created_at, started_at, owner, bool(cancel))
-                lanes.run_at_once(conversation, agent, key, running)
+        for row in connection.execute(_SELECT_UNFINISHED):
+            self._draw_one(lanes, row)
         self.lanes = lanes
         self._stale = False
+
+    def _draw_one(self, lanes: Lanes, row: Sequence[Any]) -> None:
+        n, turn, conversation, agent, key, status, attempt, created_at, started_at, stop, *gathering = row
+        if status == "queued":
+            lanes.wait(conversation, agent, key, Waiting(n, turn, attempt, created_at, *gathering))
+            return
+        owner = self._owners.get(turn)
+        running = Running(n, turn, attempt, created_at, started_at, owner, rows.STOPS[stop], recorded=True)
+        lanes.run_at_once(conversation, agent, key, running)
 
     # --- claims ---
 
@@ -112,11 +120,9 @@ class Ownership:
             stateless: the conversation is new, so no state has to be looked for.
         """
         state, absorbed = (None, -1) if stateless else self._state(connection, stored.home)
-        items = connection.execute(
-            "SELECT data FROM item WHERE conversation = ? AND position > ? AND position < ? ORDER BY position",
-            (stored.home, absorbed, stored.turn.position),
-        )
-        return Claim(stored.turn, state, [json.loads(data) for (data,) in items])
+        items = _unseen(connection, stored, absorbed)
+        ledger = sqlite_ledger.read(connection, stored.number) if stored.turn.attempt > 1 else []
+        return Claim(stored.turn, state, items, ledger)
 
     def running(self, claim: Claim) -> Running | None:
         """What the claim runs; None: it no longer owns its turn."""
@@ -139,12 +145,34 @@ class Ownership:
             conversations_active=len(lanes),
             oldest_queued_at=lanes.oldest_queued_at(),
         )
+        self.next_due = lanes.next_due()
 
     @staticmethod
     def _state(connection: sqlite3.Connection, home: int) -> tuple[SavedState | None, int]:
         """The conversation's state, and the position up to which it has seen the history."""
         row = connection.execute("SELECT data, absorbed FROM state WHERE conversation = ?", (home,)).fetchone()
         return (SavedState.from_json(json.loads(row[0])), row[1]) if row else (None, -1)
+
+
+def _unseen(connection: sqlite3.Connection, stored: rows.StoredTurn, absorbed: int) -> list[JsonObject]:
+    """What lies between the state and the turn, in order: items, and what interrupted turns left."""
+    if stored.turn.position == absorbed + 1:
+        return []
+    between = (stored.home, absorbed, stored.turn.position)
+    unseen: list[tuple[int, list[JsonObject]]] = [
+        (position, [json.loads(data)])
+        for position, data in connection.execute(
+            "SELECT position, data FROM item WHERE conversation = ? AND position > ? AND position < ?", between
+        )
+    ]
+    interrupted = rows.read_stored(
+        connection,
+        "t.conversation = ? AND t.position > ? AND t.position < ? AND t.status = 'interrupted'",
+        *between,
+    )
+    unseen += [(one.turn.position, carried_over(one.turn)) for one in interrupted]
+    unseen.sort(key=itemgetter(0))
+    return [item for _, items in unseen for item in items]
 
 
 def lost(claim: Claim) -> OwnershipLost:

@@ -15,6 +15,7 @@ from turnlane.runtime.conversation import (
     Entry,
     JsonObject,
     Status,
+    StopAsk,
     Turn,
     TurnEvent,
 )
@@ -35,8 +36,12 @@ def number_of_new(inserted: sqlite3.Cursor) -> int:
 
 # --- turns ---
 
-TURN_COLUMNS: Final = """t.id, c.id, t.agent, t.key, t.position, t.status, t.attempt, t.cancel_requested,
-    t.created_at, t.started_at, t.finished_at, t.idempotency_key, t.request, t.result, t.n, t.conversation"""
+STOPS: Final[Sequence[StopAsk | None]] = (None, "cancel", "interrupt", "rollback")
+"""What the number in `turn.stop_asked` says. Never change one: only add."""
+
+TURN_COLUMNS: Final = """t.id, c.id, t.agent, t.key, t.position, t.status, t.attempt, t.stop_asked,
+    t.created_at, t.started_at, t.finished_at, t.idempotency_key, t.request, t.result, t.not_before, t.n,
+    t.conversation"""
 
 _TURNS: Final = f"SELECT {TURN_COLUMNS} FROM turn t JOIN conversation c ON c.n = t.conversation"  # noqa: S608
 
@@ -51,11 +56,12 @@ def turn_of(row: Sequence[Any]) -> Turn:
         position=row[4],
         status=row[5],
         attempt=row[6],
-        stop_asked="cancel" if row[7] else None,
+        stop_asked=STOPS[row[7]],
         created_at=row[8],
         started_at=row[9],
         finished_at=row[10],
         idempotency_key=row[11],
+        not_before=row[14],
         **stored_json.request_fields(row[12]),
         **stored_json.result_fields(row[13]),
     )
@@ -73,7 +79,7 @@ class StoredTurn:
 def read_stored(connection: sqlite3.Connection, condition: str, *values: object) -> list[StoredTurn]:
     """The turns that meet `condition` (SQL of ours on `t`), in the order of acceptance."""
     rows = connection.execute(f"{_TURNS} WHERE {condition} ORDER BY t.n", values)
-    return [StoredTurn(turn_of(row), row[14], row[15]) for row in rows]
+    return [StoredTurn(turn_of(row), row[15], row[16]) for row in rows]
 
 
 def read_turn(connection: sqlite3.Connection, turn_id: str) -> Turn | None:

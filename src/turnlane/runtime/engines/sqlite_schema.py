@@ -45,7 +45,23 @@ VERSION_1: Final[Migration] = (
         id INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, events TEXT NOT NULL)""",
 )
 
-MIGRATIONS: Final[Sequence[Migration]] = (VERSION_1,)
+# Only names and new columns: a large database is moved at once. `turn.stop_asked` holds a number, the place in
+# `sqlite_rows.STOPS`; what was 1 for "cancel" stays so. `turn.delay` are the seconds that led to `not_before`.
+# `turn.joined` counts the messages that joined the turn, `joined_key` has their idempotency keys. Entries of a
+# ledger are numbered like chunks of events.
+VERSION_2: Final[Migration] = (
+    "ALTER TABLE turn RENAME COLUMN cancel_requested TO stop_asked",
+    "ALTER TABLE turn ADD COLUMN not_before REAL",
+    "ALTER TABLE turn ADD COLUMN delay REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE turn ADD COLUMN joined INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE joined_key (
+        key TEXT NOT NULL, idempotency_key TEXT NOT NULL, fingerprint TEXT, turn INTEGER NOT NULL,
+        PRIMARY KEY (key, idempotency_key)) WITHOUT ROWID""",
+    "CREATE INDEX joined_key_by_turn ON joined_key (turn)",
+    "CREATE TABLE ledger (id INTEGER PRIMARY KEY, entries TEXT NOT NULL)",
+)
+
+MIGRATIONS: Final[Sequence[Migration]] = (VERSION_1, VERSION_2)
 """Version n of the schema is what the first n of these make. Never change one that was released: add one."""
 
 
@@ -82,8 +98,40 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_unchanged(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> sqlite3.Connection:
+    """A connection in a transaction that sees the newest schema. Closed without a commit it leaves the file as it is.
+
+    Raises:
+        EngineUnavailable: the file is not ours, or a newer program wrote it.
+        sqlite3.Error: it can't be opened or written.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+    try:
+        _check_ours(connection, path)
+        _begin_newest(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     """Move the schema to the newest version, in one transaction.
+
+    Raises:
+        EngineUnavailable: it is newer than the newest known here.
+    """
+    try:
+        _begin_newest(connection, path, migrations)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _begin_newest(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Begin a transaction in which the schema is the newest.
 
     Raises:
         EngineUnavailable: it is newer than the newest known here.
@@ -95,18 +143,12 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
             "install that version or a newer one, or choose another data folder"
         )
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        for migration in migrations[version:]:
-            for statement in migration:
-                connection.execute(statement)
-        # Written also when nothing moves: a file that can't be written is told now, not to the first user.
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    for migration in migrations[version:]:
+        for statement in migration:
+            connection.execute(statement)
+    # Written also when nothing moves: a file that can't be written is told now, not to the first user.
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
