@@ -68,8 +68,9 @@ docs: install ## generated pages are current
 
 check: lint types imports docs ## everything but the tests
 
-faults: install ## kill real servers under load: the long form
-	$(BIN)/python -m tests.faults.long --kills 50 --turns 5000
+faults: install ## break real systems in every way under load: the long form
+	$(BIN)/python -m tests.faults.long embedded --faults 20 --turns 2000
+	$(BIN)/python -m tests.faults.long cluster --faults 20 --turns 2000
 
 sweep: install ## read the whole standard library, its own tests included, into facts and check them
 	$(BIN)/python -m tests.checker.python.sweep

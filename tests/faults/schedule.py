@@ -1,110 +1,106 @@
-"""One seeded schedule of kills under load, from the first message to the verdict."""
+"""One seeded schedule of faults under load, from the first message to the verdict."""
 
 from __future__ import annotations
 
 import json
 import random
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import anyio
-from tests.faults.clients import User, Users, shown
-from tests.faults.served import ROOT, Served, wait_answering
+from tests.faults.clients import User, Users, listing, shown, status_of
+from tests.faults.kinds import Kind, kinds_of
+from tests.faults.outcome import Outcome, waits_of_cut_off_turns
+from tests.faults.processes import Zygote
+from tests.faults.systems import Cluster, Embedded, System
 
-from turnlane.testing.child_process import ChildProcess, free_port
-from turnlane.testing.history import Accepted, Answered, Died, History, Ran, Report, Sent, check
+from turnlane.testing.history import Accepted, History, check
 
-READERS = 8
+Topology: TypeAlias = Literal["embedded", "cluster"]
+TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
+
+AGENTS: Final = ("talker", "talker", "keeper", "payer")
+
+READERS: Final = 8
 """Requests at once when everything is read again at the end."""
+
+RECOVERS: Final = 60.0
+"""Seconds after which a system that does not answer a new user has not recovered."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What happens, all drawn from the seed. The kills are spread over the turns, so they find load."""
+    """What happens, all drawn from the seed.
 
+    Args:
+        faults: how many of each kind.
+        turns: at least so many messages, also when the faults are over before.
+        users: at once, each with one conversation; who has said `each` messages makes room for another.
+        limit: seconds after which the schedule has failed.
+        kinds: only these; none: all that the system can have.
+    """
+
+    topology: Topology
     seed: int
-    kills: int
+    faults: int
     turns: int
     users: int
     limit: float
-    """Seconds after which the schedule has failed."""
-
-    def kill_points(self) -> list[int]:
-        """After how many answers each kill comes: one in each equal share of the turns, somewhere in it."""
-        chance = random.Random(f"kills of {self.seed}")
-        share = self.turns * 0.95 / self.kills
-        return [int((number + chance.uniform(0.1, 0.9)) * share) for number in range(self.kills)]
-
-    def shares(self) -> list[int]:
-        """How many turns each user takes."""
-        each, more = divmod(self.turns, self.users)
-        return [each + (number < more) for number in range(self.users)]
+    each: int = 20
+    kinds: tuple[str, ...] = ()
+    ledger: bool = True
 
     @property
     def command(self) -> str:
         """What repeats it."""
-        numbers = f"--seed {self.seed} --kills {self.kills} --turns {self.turns} --users {self.users}"
-        return f"python -m tests.faults.long {numbers}"
+        numbers = f"--seed {self.seed} --faults {self.faults} --turns {self.turns} --users {self.users}"
+        more = [f"--each {self.each}", *(f"--kind {kind}" for kind in self.kinds)]
+        more += [] if self.ledger else ["--no-ledger"]
+        return f"python -m tests.faults.long {self.topology} {numbers} {' '.join(more)}"
+
+    def chance(self, what: str) -> random.Random:
+        return random.Random(f"{what} of {self.seed}")
+
+    def lanes(self, kinds: Sequence[Kind]) -> dict[str, list[Kind]]:
+        """For each lane its faults, in their order."""
+        lanes: dict[str, list[Kind]] = defaultdict(list)
+        for kind in kinds:
+            lanes[kind.lane] += [kind] * self.faults
+        for name, lane in lanes.items():
+            self.chance(f"order in {name}").shuffle(lane)
+        return lanes
 
 
 @dataclass
-class Outcome:
-    """What came of a schedule."""
+class Struck:
+    """Faults that were done: the times until a new user was answered after each."""
 
-    schedule: Schedule
-    report: Report
-    integrity: str
-    exit_status: int
-    seconds: float
-    broken: int
-    ready_after: list[float]
-    """Seconds from each kill until the server accepted turns again."""
-    answered_after: list[float] = field(default_factory=list)
-    """Seconds from a kill to the answer of each turn that it cut off."""
+    recovered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
-    def ok(self) -> bool:
-        return self.report.ok and self.integrity == "ok" and self.exit_status == 0
-
-    def figures(self) -> dict[str, Any]:
-        """Everything as JSON."""
-        return {
-            "seed": self.schedule.seed,
-            "seconds": round(self.seconds, 1),
-            **self.report.figures,
-            **self.report.counts,
-            "integrity_check": self.integrity,
-            "exit_status": self.exit_status,
-            "broken_requests": self.broken,
-            "cut_off_turns": len(self.answered_after),
-            **_percentiles("ready_after", self.ready_after),
-            **_percentiles("answered_after", self.answered_after),
-        }
-
-    def __str__(self) -> str:
-        lines = [f"{name:<24}{value}" for name, value in self.figures().items()]
-        broken = [str(violation) for violation in self.report.violations[:20]]
-        return "\n".join([*lines, *broken, f"to repeat: {self.schedule.command}"])
+    def counts(self) -> Counter[str]:
+        return Counter({kind: len(times) for kind, times in self.recovered.items()})
 
 
 class Course:
     """One run of a schedule in a folder."""
 
-    def __init__(self, schedule: Schedule, folder: Path) -> None:
+    def __init__(self, schedule: Schedule, folder: Path, zygote: Zygote) -> None:
         self.schedule = schedule
-        self.folder = folder
         self.history = History()
-        self.prompts = folder / "prompts.jsonl"
-        self._witness_port = free_port()
-        self.served = Served(folder, f"http://127.0.0.1:{self._witness_port}/v1")
-        self.users = Users(self.served, self.history)
-        self.ready_after: list[float] = []
+        self.struck = Struck()
+        self.missing: dict[str, str] = {}
+        kind: type[System] = Embedded if schedule.topology == "embedded" else Cluster
+        self.system = kind(folder, self.history, zygote, ledger=schedule.ledger)
+        self.users: Users | None = None
+        self._numbers = count()
+        self._striking = True
+        self._talking: set[User] = set()
 
     async def run(self) -> Outcome:
         """Everything, from start to verdict.
@@ -113,104 +109,126 @@ class Course:
             TimeoutError: it took longer than the schedule's limit.
         """
         began = time.monotonic()
-        with self._processes() as witness:
-            await wait_answering(f"http://127.0.0.1:{self._witness_port}/v1/models", witness)
+        try:
             with anyio.fail_after(self.schedule.limit):
-                self.served.start()
-                await self.served.wait_ready()
-                everybody = await self._talk_and_kill()
-                await self._read_everything_again(everybody)
-                await self.users.client.close()
-            exit_status = await end(self.served.child)
-            await end(witness)
+                await self.system.start()
+                self.users = Users(self.system.origins, self.history)
+                await self._talk_and_strike()
+                await self._read_everything_again(self.users)
+                await self.users.close()
+                await self.system.end()
+        finally:
+            self.system.close()
         self._ask_witnesses()
+        return self._outcome(self.users, time.monotonic() - began)
+
+    def _outcome(self, users: Users, seconds: float) -> Outcome:
         return Outcome(
-            self.schedule,
-            check(self.history),
-            self.served.integrity(),
-            exit_status,
-            time.monotonic() - began,
-            self.users.broken,
-            self.ready_after,
-            answered_after_death(self.history),
+            command=self.schedule.command,
+            seconds=seconds,
+            report=check(self.history),
+            problems=self.system.problems,
+            struck=dict(self.struck.counts),
+            missing=self.missing,
+            broken=users.broken,
+            elsewhere=users.elsewhere,
+            recovered=dict(self.struck.recovered),
+            cut_off=waits_of_cut_off_turns(self.history),
         )
 
-    @contextmanager
-    def _processes(self) -> Iterator[ChildProcess]:
-        command = [sys.executable, "-m", "tests.faults.witness", "--port", str(self._witness_port)]
-        log = self.folder / "witness.log"
-        witness = ChildProcess([*command, "--record", str(self.prompts)], output=log, cwd=ROOT)
+    # --- load and faults ---
+
+    async def _talk_and_strike(self) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(self.schedule.users):
+                group.start_soon(self._keep_talking)
+            await self._strike()
+            self._striking = False
+
+    async def _keep_talking(self) -> None:
+        """One user after another, until the faults are over and enough was said."""
+        assert self.users is not None
+        while self._striking or self.users.answered < self.schedule.turns:
+            user = self._new_user()
+            self._talking.add(user)
+            await user.talk(self.schedule.each)
+            self._talking.discard(user)
+
+    def _new_user(self) -> User:
+        assert self.users is not None
+        number = next(self._numbers)
+        agent = AGENTS[number % len(AGENTS)]
+        return User(self.users, number, agent, self.schedule.chance(f"user {number}"))
+
+    async def _strike(self) -> None:
+        kinds = kinds_of(self.system)
+        if self.schedule.kinds:
+            kinds = [kind for kind in kinds if kind.name in self.schedule.kinds]
+        self.missing = {kind.name: kind.missing for kind in kinds if kind.missing is not None}
+        async with anyio.create_task_group() as group:
+            for name, lane in self.schedule.lanes([kind for kind in kinds if kind.missing is None]).items():
+                group.start_soon(self._strike_lane, name, lane)
+
+    async def _strike_lane(self, name: str, lane: Sequence[Kind]) -> None:
+        chance = self.schedule.chance(f"lane {name}")
+        for number, kind in enumerate(lane):
+            await anyio.sleep(chance.uniform(0.0, 0.3))
+            whole = await kind.strike(random.Random(chance.getrandbits(64)))
+            await self._probe(f"{kind.name} {number}")
+            self.struck.recovered[kind.name].append(time.monotonic() - whole)
+
+    async def _probe(self, what: str) -> None:
+        """A new user is answered."""
+        assert self.users is not None
+        user = User(self.users, next(self._numbers), "talker", self.schedule.chance(f"probe {what}"))
         try:
-            yield witness
-        finally:
-            self.served.stop()
-            witness.kill()
+            with anyio.fail_after(RECOVERS):
+                await user.probe()
+        except TimeoutError:
+            raise AssertionError(f"{RECOVERS:g} s after {what} a new user is not answered") from None
 
-    async def _talk_and_kill(self) -> list[User]:
-        everybody = [
-            User(self.users, number, ("talker", "talker", "keeper")[number % 3], self._chance(number))
-            for number in range(self.schedule.users)
-        ]
-        async with anyio.create_task_group() as talking:
-            for user, share in zip(everybody, self.schedule.shares(), strict=True):
-                talking.start_soon(user.talk, share)
-            talking.start_soon(self._kill)
-        return everybody
+    # --- the end ---
 
-    def _chance(self, number: int) -> random.Random:
-        return random.Random(f"user {number} of {self.schedule.seed}")
-
-    async def _kill(self) -> None:
-        """The kill schedule: after so many answers, and a moment; now and then again while it starts."""
-        chance = random.Random(f"moments of {self.schedule.seed}")
-        for point in self.schedule.kill_points():
-            await self.users.progress.reach(point)
-            await anyio.sleep(chance.uniform(0.0, 0.2))
-            killed = self._kill_once()
-            while chance.random() < 0.1:
-                await anyio.sleep(chance.uniform(0.0, 1.5))
-                self._kill_once()
-            self.ready_after.append(await self.served.wait_ready() - killed)
-
-    def _kill_once(self) -> float:
-        killed = self.served.kill()
-        self.history.died(killed)
-        self.served.start()
-        return killed
-
-    async def _read_everything_again(self, everybody: list[User]) -> None:
+    async def _read_everything_again(self, users: Users) -> None:
         """Each turn, each stream that somebody read, and each conversation, as they are at the end."""
         turns = [event.turn for event in self.history.events if isinstance(event, Accepted)]
         at_once = anyio.CapacityLimiter(READERS)
         async with anyio.create_task_group() as reading:
             for turn in dict.fromkeys(turns):
-                reading.start_soon(self._look_at, turn, at_once)
-            for user in everybody:
-                reading.start_soon(self._list, user.conversation, at_once)
+                reading.start_soon(self._look_at, users, turn, at_once)
+            for conversation in users.conversations:
+                reading.start_soon(self._list, users, conversation, at_once)
 
-    async def _look_at(self, turn: str, at_once: anyio.CapacityLimiter) -> None:
-        responses = self.users.client.responses
+    async def _look_at(self, users: Users, turn: str, at_once: anyio.CapacityLimiter) -> None:
+        responses = users.clients[-1].responses
         async with at_once:
             end = await responses.retrieve(turn)
-            self.history.answered(end.id, str(end.status), end.output_text, getattr(end, "attempt", None))
-            if turn in self.users.streamed:
+            self.history.answered(end.id, status_of(end), end.output_text, getattr(end, "attempt", None))
+            if turn in users.streamed:
                 async with await responses.retrieve(turn, stream=True) as stream:
                     self.history.replayed(turn, [(e.sequence_number, shown(e)) async for e in stream])
 
-    async def _list(self, conversation: str, at_once: anyio.CapacityLimiter) -> None:
+    async def _list(self, users: Users, conversation: str, at_once: anyio.CapacityLimiter) -> None:
         async with at_once:
-            pages = self.users.client.conversations.items.list(conversation, order="asc", limit=100)
-            items = [item async for item in pages if item.type == "message"]
-        texts = [(str(item.role), "".join(getattr(part, "text", "") for part in item.content)) for item in items]
-        self.history.listed(conversation, texts)
+            self.history.listed(conversation, await listing(users.clients[0], conversation))
 
     def _ask_witnesses(self) -> None:
-        for row in _rows(self.prompts):
-            self.history.ran(row["said"], row["text"], row["started"], row["ended"], first=row["first"])
-        ends = {row["mark"]: row["ended"] for row in _rows(self.served.notes) if "ended" in row}
-        for row in _rows(self.served.notes):
+        for row in _rows(self.system.prompts):
+            self.history.ran(**row)
+        ends = {row["mark"]: row["ended"] for row in _rows(self.system.notes) if "ended" in row}
+        for row in _rows(self.system.notes):
             if "message" in row:
-                self.history.acted(row["message"], row["started"], ends.get(row["mark"]))
+                ended = ends.get(row["mark"])
+                self.history.acted(row["message"], row["started"], ended, owner=row["owner"], once=row["once"])
+
+    def progress(self) -> str:
+        """How far it came, for the message of a schedule that came to no end."""
+        answered = self.users.answered if self.users else 0
+        waiting = [f"{user.canary} in {user.conversation}" for user in self._talking]
+        return (
+            f"{answered} turns answered, faults {dict(self.struck.counts)}, {len(waiting)} users still talk: "
+            f"{', '.join(waiting[:5])}"
+        )
 
 
 async def run_schedule(schedule: Schedule, folder: Path) -> Outcome:
@@ -219,60 +237,21 @@ async def run_schedule(schedule: Schedule, folder: Path) -> Outcome:
     Raises:
         AssertionError: it did not come to its end; says how to repeat it.
     """
-    course = Course(schedule, folder)
-    try:
-        return await course.run()
-    except TimeoutError as error:
-        known = f"{course.users.progress.answered} of {schedule.turns} turns answered"
-        raise AssertionError(
-            f"no end after {schedule.limit:.0f} s: {known}; {schedule.command}\n{error}"
-        ) from error
-    except Exception as error:
-        raise AssertionError(f"the schedule broke off; to repeat: {schedule.command}") from error
-    finally:
-        course.history.write(folder / "history.jsonl")
-
-
-def answered_after_death(history: History) -> list[float]:
-    """How long the users of the turns that were at work at a kill waited for their answers from then on."""
-    deaths = [event.at for event in history.events if isinstance(event, Died)]
-    keys = {event.text: event.key for event in history.events if isinstance(event, Sent)}
-    turns = {event.key: event.turn for event in history.events if isinstance(event, Accepted)}
-    answers: dict[str, float] = {}
-    for event in history.events:
-        if isinstance(event, Answered):
-            answers[event.turn] = min(event.at, answers.get(event.turn, event.at))
-    waits: dict[tuple[float, str], float] = {}
-    for run in history.events:
-        if not isinstance(run, Ran) or run.said[-1] not in keys:
-            continue
-        turn = turns.get(keys[run.said[-1]], "")
-        death = min((at for at in deaths if at >= run.started), default=None)
-        if death is not None and (run.ended is None or death <= run.ended) and turn in answers:
-            waits[death, turn] = answers[turn] - death
-    return list(waits.values())
-
-
-async def end(child: ChildProcess | None, timeout: float = 60) -> int:
-    """SIGTERM, then wait; returns the exit status.
-
-    Raises:
-        TimeoutError: it still runs.
-    """
-    assert child is not None
-    child.signal(signal.SIGTERM)
-    return await anyio.to_thread.run_sync(child.wait, timeout)
+    with Zygote(folder / "zygote.log") as zygote:
+        course = Course(schedule, folder, zygote)
+        try:
+            return await course.run()
+        except TimeoutError as error:
+            raise AssertionError(
+                f"no end after {schedule.limit:.0f} s: {course.progress()}; to repeat: {schedule.command}\n{error}"
+            ) from error
+        except Exception as error:
+            raise AssertionError(f"the schedule broke off; to repeat: {schedule.command}") from error
+        finally:
+            course.history.write(folder / "history.jsonl")
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.exists():
         for line in path.read_text().splitlines():
             yield json.loads(line)
-
-
-def _percentiles(name: str, seconds: list[float]) -> dict[str, float | None]:
-    ordered = sorted(seconds)
-    return {
-        f"{name}_p50": round(ordered[len(ordered) // 2], 2) if ordered else None,
-        f"{name}_p99": round(ordered[int(len(ordered) * 0.99)], 2) if ordered else None,
-    }

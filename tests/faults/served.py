@@ -9,19 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-import httpx2
+from tests.faults.processes import ROOT, wait_answering
 
 from turnlane.testing.child_process import ChildProcess, free_port
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 TURNLANE: Final = Path(sys.executable).with_name("turnlane")
 APP: Final = "tests/faults/app.py"
-
-LOOK_EVERY: Final = 0.02
-"""Seconds between looks at a server that starts; the measured time to recover is as exact as this."""
-
-START_LIMIT: Final = 60.0
-"""Seconds after which a server that does not answer is taken for broken."""
 
 
 class Served:
@@ -74,26 +67,3 @@ class Served:
         """What SQLite says about the database; `ok` if all is well. The server must not run."""
         with sqlite3.connect(self.data / "turnlane.db") as store:
             return str(store.execute("PRAGMA integrity_check").fetchone()[0])
-
-
-async def wait_answering(url: str, child: ChildProcess) -> None:
-    """Wait until a GET of `url` is answered with 200 by the process that was started.
-
-    Raises:
-        RuntimeError: the process ended, or does not answer in time.
-    """
-    began = time.monotonic()
-    async with httpx2.AsyncClient() as client:
-        while not await _answers(client, url):
-            if child.exit_status is not None:
-                raise RuntimeError(f"the process ended with {child.exit_status}:\n{child.tail()}")
-            if time.monotonic() - began > START_LIMIT:
-                raise RuntimeError(f"the process does not answer:\n{child.tail()}")
-            await anyio.sleep(LOOK_EVERY)
-
-
-async def _answers(client: httpx2.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(url, timeout=5)).status_code == 200
-    except httpx2.TransportError:
-        return False

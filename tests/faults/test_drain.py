@@ -11,7 +11,8 @@ import anyio
 import openai
 import pytest
 from openai import AsyncOpenAI
-from tests.faults.served import ROOT, Served, wait_answering
+from tests.faults.processes import ROOT, wait_answering
+from tests.faults.served import Served
 
 from turnlane.testing.child_process import ChildProcess, free_port
 

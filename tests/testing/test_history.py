@@ -21,6 +21,7 @@ from turnlane.testing.history import (
     History,
     Listed,
     Looked,
+    Parted,
     Ran,
     Read,
     Refused,
@@ -700,9 +701,10 @@ def test_a_turn_that_died_inside_a_once_tool_may_need_attention() -> None:
     index = of(events, Answered, turn="resp-left-2")
     at = events[index].at  # type: ignore[union-attr]
     change(events, index, status="needs_attention")
-    report = check(History([*events, Died(at - 0.5)]))
-    assert report.ok, report
-    assert report.figures["needs attention"] == 1
+    for lost in (Died(at - 0.5), Stalled(at - 0.5, at, owner="one"), Parted(at - 0.5, at)):
+        report = check(History([*events, lost]))
+        assert report.ok, report
+        assert report.figures["needs attention"] == 1
 
 
 def test_a_user_may_cancel() -> None:

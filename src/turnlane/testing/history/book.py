@@ -21,6 +21,7 @@ from turnlane.testing.history.events import (
     Listed,
     Looked,
     Opened,
+    Parted,
     Ran,
     Read,
     Refused,
@@ -50,6 +51,7 @@ _SORTED: Final = (
     Looked,
     Died,
     Stalled,
+    Parted,
     Blinded,
     Ran,
     Streamed,
@@ -115,6 +117,7 @@ class Book:
         self.runs: list[Ran] = []
         self.deaths: list[Died] = []
         self.stalls: list[Stalled] = []
+        self.parted: list[Parted] = []
         self.cancels: dict[str, float] = {}
         self.looks: list[Looked] = []
         self.reads: list[Read] = []
@@ -156,9 +159,10 @@ class Book:
         return self.by_text.get(run.said[-1]) if run.said else None
 
     def befell(self, start: float, end: float) -> bool:
-        """Whether any owner died or stalled between two times."""
+        """Whether any owner died, stalled or was parted from the store between two times."""
         died = any(start <= death.at <= end for death in self.deaths)
-        return died or any(stall.started <= end and stall.ended >= start for stall in self.stalls)
+        away = (*self.stalls, *self.parted)
+        return died or any(span.started <= end and span.ended >= start for span in away)
 
     def figures(self) -> dict[str, int]:
         """How much there was to judge."""
@@ -228,6 +232,8 @@ class Book:
                 self.deaths.append(event)
             case Stalled():
                 self.stalls.append(event)
+            case Parted():
+                self.parted.append(event)
             case Blinded():
                 self.blind.append(event)
             case Ran():

@@ -123,6 +123,15 @@ class Stalled:
 
 
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """An owner could not reach the store for a while, and may have lost its turns. `owner` None: every one."""
+
+    started: float
+    ended: float
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Blinded:
     """The witness of model calls was cut off: of calls that broke off meanwhile it learnt too late."""
 
@@ -184,6 +193,7 @@ Event: TypeAlias = (
     | Ran
     | Died
     | Stalled
+    | Parted
     | Blinded
     | Streamed
     | StreamEnded
@@ -274,6 +284,9 @@ class History:
 
     def stalled(self, started: float, ended: float, *, owner: str | None = None) -> None:
         self.events.append(Stalled(started, ended, owner))
+
+    def parted(self, started: float, ended: float, *, owner: str | None = None) -> None:
+        self.events.append(Parted(started, ended, owner))
 
     def blinded(self, started: float, ended: float) -> None:
         self.events.append(Blinded(started, ended))

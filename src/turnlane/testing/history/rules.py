@@ -379,7 +379,7 @@ def _repeated(book: Book) -> Iterator[Violation]:
             times = ", ".join(f"{act.started:.3f}" for act in acts)
             yield Violation("repeated", message.conversation, f"{message.name} acted at {times}: once was allowed")
         if message.status == "needs_attention" and not book.befell(message.sent_at, message.out_at or math.inf):
-            evidence = f"{message.name} needs attention, though no owner died or stalled while it ran"
+            evidence = f"{message.name} needs attention, though no owner was lost while it ran"
             yield Violation("repeated", message.conversation, evidence)
 
 
