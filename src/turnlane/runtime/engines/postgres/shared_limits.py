@@ -32,8 +32,12 @@ UPDATE turnlane.provider_limits SET version = version + 1, state = $2
 WHERE provider = $1 AND version = $3 RETURNING version
 """
 
-TRIES: Final = 8
-"""Changes of others that one change may collide with."""
+TRIES: Final = 30
+"""Changes of others that one change may collide with. A hundred workers that begin at once need about ten."""
+
+FIRST_PAUSE: Final = 0.002
+LONGEST_PAUSE: Final = 0.064
+"""Seconds before a change that collided is tried again: at random below these, doubled with each collision."""
 
 
 class Sql(Protocol):
@@ -72,7 +76,7 @@ class PostgresSharedLimits:
     async def update(self, provider: str, change: Callable[[str | None, float], tuple[str, T]]) -> T:
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(random.uniform(0, 0.002 * attempt))
+                await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)))
             row = (await self._sql.fetch(_READ, provider))[0]
             text, result = change(row["state"], row["now"])
             if row["version"] is None:

@@ -6,10 +6,6 @@ The providers are simulated on a loop with virtual time: minutes pass in millise
 from __future__ import annotations
 
 import asyncio
-import math
-import random
-import selectors
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,137 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from turnlane.practice import Budget
 from turnlane.runtime.agent import Run
-from turnlane.runtime.conversation import Claim, Failure, Turn
 from turnlane.runtime.limits import AdaptiveLimit, Bounds
-from turnlane.runtime.model import Inspected, ModelBoundary
-from turnlane.runtime.retry import Fault, classify
+from turnlane.runtime.retry import Fault
 
-
-class VirtualTime(asyncio.SelectorEventLoop):
-    """A loop whose clock jumps to the next timer as soon as nothing else is to do."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(_Jump(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class _Jump(selectors.SelectSelector):
-    def __init__(self, loop: VirtualTime) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            assert timeout is not None, "everybody waits, and nothing will ever wake them"
-            self._loop.now += max(0.0, timeout)
-        return ready
-
-
-class Refusal(Exception):
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.kind)
-        self.fault = fault
-
-
-class Client:
-    provider = "simulated"
-    model = "m"
-
-    def fault(self, error: Exception) -> Fault:
-        return error.fault if isinstance(error, Refusal) else Fault("deterministic")
-
-    def failure(self, error: Exception, fault: Fault) -> Failure:
-        return Failure(type(error).__name__, str(error), kind="provider")
-
-    def inspect(self, result: object) -> Inspected:
-        return Inspected()
-
-    def answered(self, result: object) -> None:
-        pass
-
-    def to_json(self, result: object) -> object:
-        return result
-
-    def from_json(self, kept: object) -> object:
-        return kept
-
-
-def new_run(boundary: ModelBoundary, deadline: float | None = None) -> Run:
-    turn = Turn(
-        id="resp_1",
-        conversation="conv_1",
-        agent="a",
-        key="",
-        position=0,
-        status="running",
-        attempt=1,
-        input=(),
-    )
-    return Run(Claim(turn, None), "a", lambda event: None, boundary, deadline=deadline)
-
-
-@dataclass
-class Simulation:
-    """Calls through a boundary to a provider with a bucket of requests, on virtual time."""
-
-    rate: float = math.inf
-    burst: int = 1
-    latency: float = 0.05
-    refusal_latency: float = 0.005
-    show_headers: bool = True
-    retry_after: bool = True
-    answers: list[float] = field(default_factory=list)
-    refused: int = 0
-    running: int = 0
-    peak: int = 0
-
-    def __post_init__(self) -> None:
-        self.loop = VirtualTime()
-        self.boundary = ModelBoundary(clock=self.loop.time, jitter=random.Random(1).random)
-        self._bucket = Budget(self.rate, self.burst, clock=self.loop.time) if self.rate < math.inf else None
-
-    @property
-    def limit(self) -> AdaptiveLimit:
-        return self.boundary.provider("simulated").limit
-
-    async def send(self) -> str:
-        self.running += 1
-        self.peak = max(self.peak, self.running)
-        try:
-            await asyncio.sleep(self.refusal_latency)
-            self._refuse()
-            await asyncio.sleep(self.latency)
-        finally:
-            self.running -= 1
-        self.answers.append(self.loop.time())
-        return "answer"
-
-    def _refuse(self) -> None:
-        grant = self._bucket.take() if self._bucket else None
-        if grant is None or grant.allowed:
-            return
-        self.refused += 1
-        hidden = ("retry",) * (not self.retry_after) + ("x-",) * (not self.show_headers)
-        headers = {name.decode(): value.decode() for name, value in grant.headers()}
-        shown = {name: value for name, value in headers.items() if not name.startswith(hidden)}
-        raise Refusal(classify(429, "rate_limit_exceeded", shown))
-
-    def burst_of(self, calls: int) -> float:
-        """Make that many calls at once; returns how long they took."""
-        start = self.loop.time()
-
-        async def all_calls() -> None:
-            call = self.boundary.call
-            await asyncio.gather(*(call(new_run(self.boundary), Client(), self.send) for _ in range(calls)))
-
-        self.loop.run_until_complete(all_calls())
-        return self.loop.time() - start
+from .simulation import Client, Refusal, Simulation, new_run
 
 
 class TestAgainstProviders:
