@@ -7,10 +7,10 @@ engine has to agree. hypothesis finds the histories, and makes one that breaks a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -18,14 +18,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from turnlane.runtime.conversation import (
     EVENTS_PER_ATTEMPT,
     Claim,
+    LedgerEntry,
     NewTurn,
     Outcome,
     SavedState,
     Status,
+    StopAsk,
     TurnEvent,
+    WhenBusy,
     new_id,
 )
-from turnlane.runtime.engine import Engine, LaneFull, OwnershipLost, QueueFull
+from turnlane.runtime.engine import ConversationBusy, Engine, LaneFull, OwnershipLost, QueueFull
 from turnlane.runtime.limits import Bounds
 from turnlane.testing.scripted_worker import BOOM, PATIENCE, ScriptedWorker, first_turn, message, new_turn
 
@@ -33,6 +36,32 @@ T = TypeVar("T")
 
 BOUNDS: Final = Bounds(lane=3, total=8, attempts=3)
 CAPACITY: Final = 4
+
+
+STRATEGIES: Final[list[WhenBusy]] = ["enqueue", "enqueue", "reject", "interrupt", "rollback", "merge", "debounce"]
+"""`debounce` without a delay: time is no part of the model."""
+
+ENDS: Final[list[Status]] = [
+    "completed",
+    "completed",
+    "incomplete",
+    "failed",
+    "cancelled",
+    "interrupted",
+    "needs_attention",
+]
+
+STOPPED: Final[Mapping[StopAsk, Status]] = {
+    "cancel": "cancelled",
+    "interrupt": "interrupted",
+    "rollback": "cancelled",
+}
+
+
+def _after_stop(status: Status, stop: StopAsk | None) -> Status:
+    """How a turn ends that its worker ends with `status`."""
+    forgotten = ["interrupted"] if stop == "cancel" else ["completed", "incomplete", "interrupted"]
+    return "cancelled" if stop in ("cancel", "rollback") and status in forgotten else status
 
 
 @dataclass
@@ -43,7 +72,13 @@ class _Turn:
     position: int
     status: Status = "queued"
     attempt: int = 0
-    cancel_requested: bool = False
+    stop: StopAsk | None = None
+    joined: int = 0
+    texts: list[str] = field(default_factory=list)
+    """The ids of its input."""
+    said: list[str] = field(default_factory=list)
+    """The ids of what it had answered when it was interrupted."""
+    ledger: list[str] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)
     """The numbers of the current attempt's events."""
     floor: int = 0
@@ -69,8 +104,16 @@ class _Talk:
     def unfinished(self) -> list[_Turn]:
         return [turn for turn in self.turns if not turn.ended]
 
+    def waiting(self) -> list[_Turn]:
+        return [turn for turn in self.turns if turn.status == "queued"]
+
+    def running(self) -> _Turn | None:
+        return next((turn for turn in self.turns if turn.status == "running"), None)
+
     def unseen(self, before: int) -> list[str]:
-        return [item for position, item in self.items if self.absorbed < position < before]
+        left = [(turn.position, turn.texts + turn.said) for turn in self.turns if turn.status == "interrupted"]
+        added = [(position, [item]) for position, item in self.items]
+        return [item for at, items in sorted(left + added) if self.absorbed < at < before for item in items]
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -92,8 +135,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.claims: dict[str, Claim] = {}
         """What runs, by turn."""
         self.stale: list[Claim] = []
-        self.keys: list[NewTurn] = []
-        """Turns that were accepted with an idempotency key."""
+        self.keys: list[tuple[NewTurn, _Turn]] = []
+        """What was accepted with an idempotency key, and the turn that it became or joined."""
         self._do(self._open())
 
     def teardown(self) -> None:
@@ -116,18 +159,17 @@ class EngineMachine(RuleBasedStateMachine):
         self._accept(_Talk(new.conversation), new)
 
     @precondition(lambda self: self.talks)
-    @rule(data=st.data(), repeatable=st.booleans())
-    def say_more(self, data: st.DataObject, repeatable: bool) -> None:
+    @rule(data=st.data(), repeatable=st.booleans(), when_busy=st.sampled_from(STRATEGIES))
+    def say_more(self, data: st.DataObject, repeatable: bool, when_busy: WhenBusy) -> None:
         talk = data.draw(st.sampled_from(self.talks))
-        self._accept(talk, new_turn(talk.id, **self._key(repeatable)))
+        self._accept(talk, new_turn(talk.id, when_busy=when_busy, **self._key(repeatable)))
 
     @precondition(lambda self: self.keys)
     @rule(data=st.data())
     def repeat_a_request(self, data: st.DataObject) -> None:
-        new = data.draw(st.sampled_from(self.keys))
-        repeat = new_turn(new.conversation, idempotency_key=new.idempotency_key, fingerprint=new.fingerprint)
-        accepted = self._do(self.engine.accept(repeat))
-        assert (accepted.created, accepted.turn.id) == (False, new.id)
+        new, turn = data.draw(st.sampled_from(self.keys))
+        accepted = self._do(self.engine.accept(replace(new, id=new_id("resp"))))
+        assert (accepted.created, accepted.joined, accepted.turn.id) == (False, False, turn.new.id)
 
     @precondition(lambda self: self.talks)
     @rule(data=st.data())
@@ -146,9 +188,9 @@ class EngineMachine(RuleBasedStateMachine):
         if turn.status == "queued":
             self._end_unowned(turn, "cancelled")
         elif turn.status == "running":
-            turn.cancel_requested = True
+            self._stop(turn, "cancel")
         assert answer is not None
-        assert (answer.status, answer.cancel_requested) == (turn.status, turn.cancel_requested)
+        assert (answer.status, answer.stop_asked) == (turn.status, turn.stop)
 
     @precondition(lambda self: self.talks)
     @rule(data=st.data())
@@ -156,7 +198,7 @@ class EngineMachine(RuleBasedStateMachine):
         talk = data.draw(st.sampled_from(self.talks))
         assert self._do(self.engine.delete_conversation(talk.id))
         self.talks.remove(talk)
-        self.keys = [new for new in self.keys if new.conversation != talk.id]
+        self.keys = [(new, turn) for new, turn in self.keys if new.conversation != talk.id]
         for turn in talk.turns:
             if (claim := self.claims.pop(turn.new.id, None)) is not None:
                 self.stale.append(claim)
@@ -181,26 +223,39 @@ class EngineMachine(RuleBasedStateMachine):
         turn.seqs.extend(numbers)
 
     @precondition(lambda self: self.claims)
-    @rule(data=st.data(), status=st.sampled_from(["completed", "completed", "incomplete", "failed", "cancelled"]))
+    @rule(data=st.data())
+    def record(self, data: st.DataObject) -> None:
+        claim, turn = self._draw_running(data)
+        asked = f"question {len(turn.ledger)}"
+        self._do(self.engine.record(claim, [LedgerEntry("model", "ended", asked, "call", "gpt")]))
+        turn.ledger.append(asked)
+        assert [entry.asked for entry in self._do(self.engine.ledger(turn.new.id))] == turn.ledger
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), status=st.sampled_from(ENDS))
     def commit(self, data: st.DataObject, status: Status) -> None:
         claim, turn = self._draw_running(data)
+        if status == "interrupted" and turn.stop is None:
+            status = "completed"
         talk = self._talk_of(claim)
         seq = max([*turn.seqs, claim.first_seq - 1]) + 1
         finished = TurnEvent(seq, "finished", 0.0, {"status": status})
         state = [*talk.state, *talk.unseen(turn.position), turn.new.id]
-        well = status in ("completed", "incomplete")
         end = Outcome(
             status,
-            failure=None if well else BOOM,
+            output=[{"type": "message", "item": f"answer to {turn.new.id}", "text": "well"}],
+            failure=None if status in ("completed", "incomplete", "interrupted") else BOOM,
             state=SavedState("test", "1", state),
             events=[finished],
         )
         ended = self._do(self.engine.commit(claim, end))
-        assert (ended.status, ended.attempt) == (status, turn.attempt)
-        turn.status = status
+        turn.status = _after_stop(status, turn.stop)
+        assert (ended.status, ended.attempt, ended.stop_asked) == (turn.status, turn.attempt, turn.stop)
         turn.seqs.append(seq)
-        if well:
+        turn.said = [f"answer to {turn.new.id}"] if turn.status == "interrupted" else []
+        if turn.status in ("completed", "incomplete"):
             talk.state, talk.absorbed = state, turn.position
+        self._forget_ledger(turn)
         self.stale.append(self.claims.pop(turn.new.id))
 
     @precondition(lambda self: self.claims)
@@ -209,8 +264,8 @@ class EngineMachine(RuleBasedStateMachine):
         claim, turn = self._draw_running(data)
         self._do(self.engine.release(claim))
         self.stale.append(self.claims.pop(turn.new.id))
-        if turn.cancel_requested:
-            self._end_unowned(turn, "cancelled")
+        if turn.stop is not None:
+            self._end_unowned(turn, STOPPED[turn.stop])
         else:
             self._requeue(turn)
 
@@ -231,8 +286,8 @@ class EngineMachine(RuleBasedStateMachine):
         self._do(self._crash_engine(self.engine))
         for turn in [turn for talk in self.talks for turn in talk.turns if turn.status == "running"]:
             self.stale.append(self.claims.pop(turn.new.id))
-            if turn.cancel_requested:
-                self._end_unowned(turn, "cancelled")
+            if turn.stop is not None:
+                self._end_unowned(turn, STOPPED[turn.stop])
             elif turn.attempt >= BOUNDS.attempts:
                 self._end_unowned(turn, "failed")
             else:
@@ -254,6 +309,7 @@ class EngineMachine(RuleBasedStateMachine):
         while len(self.claims) < min(CAPACITY, len(ready)):
             self._take_over(self._do(self.worker.claim()))
         assert self.worker.claims.empty()
+        assert self.worker.stopped.empty()
 
     def _the_engine_agrees(self) -> None:
         for talk in self.talks:
@@ -282,25 +338,60 @@ class EngineMachine(RuleBasedStateMachine):
         return sum(turn.status == "queued" for talk in self.talks for turn in talk.turns)
 
     def _accept(self, talk: _Talk, new: NewTurn) -> None:
-        waiting = sum(turn.status == "queued" for turn in talk.turns)
-        starts = not talk.unfinished() and len(self.claims) < CAPACITY
-        full = not starts and (waiting >= BOUNDS.lane or self._queued() >= BOUNDS.total)
-        try:
-            accepted = self._do(self.engine.accept(new))
-        except (LaneFull, QueueFull):
-            assert full, "refused, though there was room"
-            assert self._do(self.engine.turn(new.id)) is None
+        waiting = talk.waiting()
+        if new.when_busy in ("merge", "debounce") and waiting and waiting[-1].attempt == 0:
+            self._join(talk, waiting[-1], new)
             return
-        assert accepted.created
-        assert not full, "accepted, though it was full"
+        leaves = waiting if new.when_busy in ("interrupt", "rollback") else []
+        starts = talk.running() is None and waiting == leaves and len(self.claims) < CAPACITY
+        full = len(waiting) - len(leaves) >= BOUNDS.lane or self._queued() - len(leaves) >= BOUNDS.total
+        refused = not starts and (full or (new.when_busy == "reject" and bool(talk.unfinished())))
+        if self._is_refused(new, refused):
+            return
+        for turn in leaves:
+            self._end_unowned(turn, STOPPED[cast("StopAsk", new.when_busy)])
+        if new.when_busy in ("interrupt", "rollback") and (running := talk.running()) is not None:
+            self._stop(running, cast("StopAsk", new.when_busy))
         if talk not in self.talks:
             self.talks.append(talk)
         talk.items.extend((talk.length + i, item["id"]) for i, item in enumerate(new.items))
         position = talk.length + len(new.items)
         talk.length = position + 1
-        talk.turns.append(_Turn(new, position))
+        turn = _Turn(new, position, texts=[item["id"] for item in new.input])
+        talk.turns.append(turn)
         if new.idempotency_key is not None:
-            self.keys.append(new)
+            self.keys.append((new, turn))
+
+    def _join(self, talk: _Talk, last: _Turn, new: NewTurn) -> None:
+        if self._is_refused(new, last.joined >= BOUNDS.lane, joins=last.new.id):
+            return
+        last.joined += 1
+        last.texts += [item["id"] for item in new.input]
+        if last.position != talk.length - 1:  # it moves behind what came since
+            last.position = talk.length
+            talk.length += 1
+            talk.turns.sort(key=lambda turn: turn.position)
+        if new.idempotency_key is not None:
+            self.keys.append((new, last))
+
+    def _is_refused(self, new: NewTurn, expected: bool, *, joins: str | None = None) -> bool:
+        """Let the engine accept a message; whether it refused it, as it had to."""
+        try:
+            accepted = self._do(self.engine.accept(new))
+        except (LaneFull, QueueFull, ConversationBusy):
+            assert expected, "refused, though there was room"
+            assert self._do(self.engine.turn(new.id)) is None
+            return True
+        assert not expected, "accepted, though it was full"
+        assert (accepted.created, accepted.joined) == (joins is None, joins is not None)
+        assert accepted.turn.id == (joins or new.id)
+        return False
+
+    def _stop(self, turn: _Turn, why: StopAsk) -> None:
+        """A running turn is asked to stop; its worker hears what is new to it."""
+        if turn.stop in (None, "interrupt") and turn.stop != why:
+            turn.stop = why
+            assert self._do(self.worker.told_to_stop()) == (turn.new.id, turn.attempt, why)
 
     def _take_over(self, claim: Claim) -> None:
         talk = self._talk_of(claim)
@@ -310,6 +401,8 @@ class EngineMachine(RuleBasedStateMachine):
         assert claim.attempt == first.attempt + 1
         assert (claim.state.data if claim.state else []) == talk.state
         assert [item["id"] for item in claim.items] == talk.unseen(first.position)
+        assert [item["id"] for item in claim.turn.input] == first.texts
+        assert [entry.asked for entry in claim.ledger] == first.ledger
         first.status, first.attempt = "running", claim.attempt
         self.claims[claim.turn.id] = claim
 
@@ -321,8 +414,13 @@ class EngineMachine(RuleBasedStateMachine):
         return next(talk for talk in self.talks if talk.id == claim.turn.conversation)
 
     @staticmethod
-    def _end_unowned(turn: _Turn, status: Status) -> None:
+    def _forget_ledger(turn: _Turn) -> None:
+        if turn.status != "needs_attention":
+            turn.ledger = []
+
+    def _end_unowned(self, turn: _Turn, status: Status) -> None:
         turn.status = status
+        self._forget_ledger(turn)
         turn.floor = turn.attempt * EVENTS_PER_ATTEMPT
         turn.seqs = [turn.floor]
 
