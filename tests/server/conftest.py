@@ -30,10 +30,10 @@ from turnlane.runtime.conversation import (
     Usage,
 )
 from turnlane.runtime.engine import Engine, OwnershipLost
-from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.intake import Intake
-from turnlane.runtime.limits import Bounds
 from turnlane.server import ApiKeys, Readiness, ServerSettings, create_app
+
+from .engines import OpenEngine, embedded, postgresql
 
 Script = Callable[["Attempt"], Awaitable[None]]
 
@@ -348,22 +348,40 @@ class Served:
 Serve = Callable[..., Awaitable[Served]]
 
 
+@pytest.fixture(scope="session", params=["embedded", "postgresql"])
+def open_engine(request: pytest.FixtureRequest) -> OpenEngine:
+    """Every test with a server runs on every engine."""
+    if request.param == "embedded":
+        return embedded
+    from turnlane.testing.postgres_server import NEWEST
+
+    return postgresql(request.getfixturevalue("postgres_servers")(NEWEST))
+
+
 @pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+async def serve(tmp_path: Path, open_engine: OpenEngine) -> AsyncIterator[Serve]:
     """Start servers: `await serve(scripts={...}, keys=ApiKeys(...), ...)`."""
     async with AsyncExitStack() as stack:
         numbers = iter(range(100))
 
         async def start(**options: Any) -> Served:
-            return await stack.enter_async_context(_served(tmp_path / f"data{next(numbers)}", **options))
+            folder = tmp_path / f"data{next(numbers)}"
+            engine = await stack.enter_async_context(open_engine(folder, options.pop("bounds", None)))
+            return await stack.enter_async_context(_served(engine, **options))
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def serve_in() -> Any:
+def serve_in(open_engine: OpenEngine) -> Any:
     """`async with serve_in(folder, ...) as served`, for tests with a loop of their own."""
-    return _served
+
+    @asynccontextmanager
+    async def start(folder: Path, **options: Any) -> AsyncIterator[Served]:
+        async with open_engine(folder, None) as engine, _served(engine, **options) as served:
+            yield served
+
+    return start
 
 
 @pytest.fixture
@@ -379,11 +397,10 @@ def client(served: Served) -> AsyncOpenAI:
 
 @asynccontextmanager
 async def _served(
-    folder: Path,
+    engine: Engine,
     *,
     scripts: Mapping[str, Script] = SCRIPTS,
     keys: ApiKeys | None = None,
-    bounds: Bounds | None = None,
     agent_settings: Mapping[str, AgentSettings] | None = None,
     ready: Callable[[], Readiness] = lambda: Readiness(True),
     metrics: Callable[[], tuple[bytes, str]] | None = None,
@@ -391,8 +408,6 @@ async def _served(
     wrap: Callable[[Any], Any] = lambda app: app,
     **settings: Any,
 ) -> AsyncIterator[Served]:
-    engine = EmbeddedEngine(folder, bounds=bounds)
-    await engine.open()
     signals = Signals()
     worker = ScriptedWorker(engine, scripts, signals)
     agents = {
@@ -421,4 +436,3 @@ async def _served(
                 listening.close()
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
-            await engine.close()

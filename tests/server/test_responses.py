@@ -10,6 +10,8 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.responses import Response
 
+from .engines import another
+
 pytestmark = pytest.mark.anyio
 
 
@@ -356,8 +358,10 @@ async def test_a_response_that_waits_while_the_server_stops_is_kept_and_not_repe
         await plain
     assert caught.value.code == "server_stopped"
     assert caught.value.body["response_id"] == turn.id  # type: ignore[index]
-    await served.engine.open()
-    assert [kept.id for kept in await served.engine.turns()] == [turn.id]
+    reopened = another(served.engine)
+    await reopened.open()
+    assert [kept.id for kept in await reopened.turns()] == [turn.id]
+    await reopened.close()
 
 
 async def test_a_tool_that_calls_its_own_conversation_gets_a_typed_error_at_once(serve: Any) -> None:
