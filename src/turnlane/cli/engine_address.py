@@ -109,7 +109,7 @@ class EngineAddress:
 
             return SqliteStore(self.folder)
         with needs_postgresql():
-            from turnlane.runtime.engines.moving_postgres import PostgresStore
+            from turnlane.runtime.engines.postgres.moving import PostgresStore
         return PostgresStore(self.url)
 
 

@@ -1,6 +1,6 @@
 """Moving everything that one engine keeps into another: neutral records, and the copy that is compared at its end.
 
-Each engine implements `Store` beside itself (`moving_sqlite`, `moving_postgres`). Nobody else may use either store
+Each engine implements `Store` beside itself (`moving_sqlite`, `postgres.moving`). Nobody else may use either store
 meanwhile.
 """
 

@@ -99,7 +99,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def open_unchanged(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> sqlite3.Connection:
-    """A connection in a transaction that sees the newest schema. Closed without a commit it leaves the file as it is.
+    """A connection in a transaction that sees the newest schema. The file stays as it is: close without a commit.
 
     Raises:
         EngineUnavailable: the file is not ours, or a newer program wrote it.

@@ -117,12 +117,12 @@ class Acceptance:
             number = await connection.fetchval("SELECT n FROM turnlane.agent WHERE name = $1", agent)
             if number is None:
                 number = await connection.fetchval("SELECT turnlane.add_agent($1, $2)", agent, QUEUES)
-                return _queue(number, conversation)
+                return queue_name(number, conversation)
             self._agents[agent] = number
-        return _queue(self._agents[agent], conversation)
+        return queue_name(self._agents[agent], conversation)
 
 
-def _queue(agent: int, conversation: str) -> str:
+def queue_name(agent: int, conversation: str) -> str:
     return f"turnlane_{agent}_{zlib.crc32(conversation.encode('utf-8', 'replace')) % QUEUES}"
 
 
@@ -171,10 +171,10 @@ class _Batch:
                 row["last_waiting"],
             )
 
-    async def _earlier(self, call: Call, new: NewTurn) -> Turn | None:
-        """The turn that this very request made before, or another one with its idempotency key."""
+    async def _earlier(self, call: Call, new: NewTurn) -> Accepted | None:
+        """What became of this very request when it was tried before, or of one with its idempotency key."""
         if call.tries and (done := await rows.read_turn(self._connection, new.id)) is not None:
-            return done
+            return Accepted(done, created=True)
         if new.idempotency_key is None:
             return None
         if (new.key, new.idempotency_key) in self._unstored_keys:
@@ -189,7 +189,9 @@ class _Batch:
             return None
         if found["fingerprint"] != new.fingerprint:
             raise IdempotencyMismatch(found["id"])
-        return await rows.read_turn(self._connection, found["id"])
+        turn = await rows.read_turn(self._connection, found["id"])
+        assert turn is not None
+        return Accepted(turn, created=False)
 
     def _lane(self, new: NewTurn) -> HeldLane:
         """Raises: ConversationNotFound, WrongAgent."""
@@ -208,7 +210,7 @@ class _Batch:
 
     async def _accept_one(self, call: Call, new: NewTurn) -> None:
         if (earlier := await self._earlier(call, new)) is not None:
-            self._effects.append(partial(call.succeed, Accepted(earlier, created=earlier.id == new.id)))
+            self._effects.append(partial(call.succeed, earlier))
             return
         lane = self._lane(new)
         if new.follows is not None and lane.latest != new.follows:
@@ -238,10 +240,8 @@ class _Batch:
 
     async def _check_bounds(self, new: NewTurn, lane: HeldLane) -> None:
         """Raises: LaneFull, QueueFull."""
-        # The first of a lane is about to run, or would be if there were a place.
-        behind = lane.unfinished - 1
         bound = min(self._acceptance.bounds.lane, new.max_queue or self._acceptance.bounds.lane)
-        if behind >= bound:
+        if lane.waiting >= bound:
             raise LaneFull(new.conversation, bound, self._acceptance.retry_after(1))
         await self._check_total(0)
 
