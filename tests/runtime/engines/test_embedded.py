@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from turnlane.runtime.conversation import Claim, Conversation, Outcome, new_id
+from turnlane.runtime.conversation import Claim, Conversation, LedgerEntry, Outcome, new_id
 from turnlane.runtime.engine import Engine, EngineUnavailable
 from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.engines.event_flush import TOO_MANY
@@ -114,6 +114,42 @@ async def test_running_turns_keep_their_owner_when_a_batch_is_undone(engine: Emb
     assert first.id not in ids
     stats = await engine.stats()
     assert (stats.running, stats.queued) == (2, 1)
+
+
+async def test_what_stops_gathers_and_was_recorded_is_known_when_a_batch_is_undone(engine: EmbeddedEngine) -> None:
+    worker = ScriptedWorker()
+    await engine.attach(worker)
+    first = first_turn()
+    await engine.accept(first)
+    claim = await worker.claim()
+    await engine.record(claim, [LedgerEntry("model", "ended", "asked", "call", "gpt")])
+    await engine.accept(new_turn(first.conversation, when_busy="interrupt"))
+    gathers = first_turn(when_busy="debounce", delay=0.05)
+    await engine.accept(gathers)
+    await engine.accept(new_turn(gathers.conversation, when_busy="merge"))
+
+    def break_it(connection: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await engine._writer.submit(break_it)
+    assert (await engine.commit(claim, outcome(claim))).stop_asked == "interrupt"
+    assert await engine.ledger(first.id) == []
+    started = [await worker.claim(), await worker.claim()]
+    assert gathers.id in {one.turn.id for one in started}
+    assert max(len(one.turn.input) for one in started) == 2
+
+
+async def test_an_engine_whose_turns_gather_sleeps(engine: EmbeddedEngine) -> None:
+    await engine.attach(ScriptedWorker())
+    await engine.accept(first_turn(when_busy="debounce", delay=0.5))
+    commits = engine._writer.commits
+    timer = engine._alarm._timer
+    assert timer is not None
+    assert 0.3 < timer.when() - asyncio.get_running_loop().time() <= 0.502
+    assert engine._writer.commits == commits
+    await engine.close()
+    assert timer.cancelled()
 
 
 async def test_when_the_writer_dies_everybody_hears_it(engine: EmbeddedEngine) -> None:

@@ -179,3 +179,74 @@ def test_counts_and_places_are_right_after_any_steps(steps: list[tuple[str, int]
         assert queue.lanes.running == place.running == len(running)
         assert queue.lanes.oldest_queued_at() == min(numbers, default=None)
         assert len(queue.lanes) == len({*running, *(name for name, turns in waiting.items() if turns)})
+
+
+# --- turns that gather messages ---
+
+
+def gathering(lanes: Lanes, conversation: str, number: int, *, not_before: float, delay: float) -> None:
+    lanes.wait(conversation, "a", "key", Waiting(number, f"t{number}", 0, 0.0, not_before, delay))
+
+
+def test_a_turn_that_gathers_messages_starts_when_its_time_has_come() -> None:
+    lanes = Lanes([seat()])
+    gathering(lanes, "c1", 1, not_before=1_010.0, delay=10.0)
+    gathering(lanes, "c2", 2, not_before=1_005.0, delay=5.0)
+    assert lanes.next_due() == 1_005.0
+    assert lanes.take(1_004.9) is None
+    started = lanes.take(1_005.0)
+    assert started is not None
+    assert started.turn == "t2"
+    assert lanes.next_due() == 1_010.0
+    started = lanes.take(1_010.0)
+    assert started is not None
+    assert started.turn == "t1"
+    assert lanes.next_due() is None
+
+
+def test_a_turn_whose_time_has_come_and_that_has_no_place_is_due_no_more() -> None:
+    lanes = Lanes()
+    gathering(lanes, "c", 1, not_before=1_010.0, delay=10.0)
+    assert lanes.take(1_010.0) is None
+    assert lanes.next_due() is None
+    lanes.seats.append(seat())
+    assert lanes.take(1_000.0) is not None  # also when the clock was set back meanwhile
+
+
+def test_a_turn_gathers_behind_one_that_runs_and_only_then_counts_its_time() -> None:
+    lanes = Lanes([seat()])
+    lanes.wait("c", "a", "key", Waiting(1, "t1", 0, 0.0))
+    assert lanes.take(1_000.0) is not None
+    gathering(lanes, "c", 2, not_before=1_010.0, delay=10.0)
+    assert lanes.next_due() is None
+    lanes.end("c", 1_001.0)
+    assert (lanes.next_due(), lanes.take(1_001.0)) == (1_010.0, None)
+
+
+def test_a_message_that_joins_moves_the_time_and_one_without_a_delay_leaves_it() -> None:
+    lanes = Lanes([seat()])
+    gathering(lanes, "c", 1, not_before=1_010.0, delay=10.0)
+    lanes.join("c", 1_015.0, 10.0)
+    assert (lanes.next_due(), lanes.take(1_010.0)) == (1_015.0, None)
+    lanes.join("c", None, 0.0)
+    assert lanes.next_due() == 1_015.0
+    lane = lanes.lane("c")
+    assert lane is not None
+    assert lane.waiting[0].joined == 2
+
+
+def test_a_lane_that_is_emptied_or_removed_gathers_no_more() -> None:
+    lanes = Lanes([seat()])
+    for number, conversation in enumerate(["c1", "c2", "c3"]):
+        gathering(lanes, conversation, number, not_before=1_010.0, delay=10.0)
+    assert [waiting.turn for waiting in lanes.empty("c1")] == ["t0"]
+    lanes.remove("c2")
+    lanes.drop("c3", "t2")
+    assert (lanes.next_due(), len(lanes), lanes.queued) == (None, 0, 0)
+
+
+def test_nobody_waits_until_a_clock_that_was_set_back_has_caught_up() -> None:
+    lanes = Lanes([seat()])
+    gathering(lanes, "c", 1, not_before=1_010.0, delay=10.0)
+    assert lanes.take(999.5) is None  # a small correction
+    assert lanes.take(500.0) is not None
