@@ -67,7 +67,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, pg.PostgresError):
         state = getattr(error, "sqlstate", None) or ""
         return state[:2] in _OUTAGES or state in _READ_ONLY
-    return isinstance(error, OSError | TimeoutError | pg.InterfaceError | asyncio.IncompleteReadError)
+    # InternalClientError: the driver lost track of a connection that was cut in the middle of something.
+    broken = (OSError, TimeoutError, pg.InterfaceError, pg.InternalClientError, asyncio.IncompleteReadError)
+    return isinstance(error, broken)
 
 
 def is_worth_another_try(error: BaseException) -> bool:
