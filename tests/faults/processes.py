@@ -31,6 +31,9 @@ LOOK_EVERY: Final = 0.02
 START_LIMIT: Final = 60.0
 """Seconds after which a process that does not answer is taken for broken."""
 
+SUPERVISOR_WAITS: Final = 0.2
+"""Seconds until a process that gave up is started again."""
+
 END_LIMIT: Final = 60.0
 """Seconds after which a process that was asked to end is taken for stuck."""
 
@@ -187,16 +190,19 @@ class Program:
     async def wait_ready(self) -> float:
         """Wait until it says that it is well; returns when it did.
 
+        One that gives up (its store is away while it starts) is started again, as its supervisor would.
+
         Raises:
-            RuntimeError: it ended, or is not well in time.
+            RuntimeError: it is not well in time.
         """
         began = time.monotonic()
         async with httpx2.AsyncClient() as client:
             while not await answers(client, self._health):
-                if self._running().status.done():
-                    raise RuntimeError(f"{self.name} ended with {self._running().status.result()}:\n{self.tail()}")
                 if time.monotonic() - began > START_LIMIT:
                     raise RuntimeError(f"{self.name} is not ready:\n{self.tail()}")
+                if not self.runs:
+                    await anyio.sleep(SUPERVISOR_WAITS)
+                    self.start()
                 await anyio.sleep(LOOK_EVERY)
         return time.monotonic()
 

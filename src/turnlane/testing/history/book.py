@@ -161,7 +161,7 @@ class Book:
     def befell(self, start: float, end: float) -> bool:
         """Whether any owner died, stalled or was parted from the store between two times."""
         died = any(start <= death.at <= end for death in self.deaths)
-        away = (*self.stalls, *self.parted)
+        away: list[Stalled | Parted] = [*self.stalls, *self.parted]
         return died or any(span.started <= end and span.ended >= start for span in away)
 
     def figures(self) -> dict[str, int]:

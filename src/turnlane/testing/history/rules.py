@@ -26,7 +26,7 @@ Kind: TypeAlias = Literal[
     "repeated",
 ]
 
-NOTICED: Final = 0.1
+NOTICED: Final = 0.25
 """Seconds after which a witness has noticed that the caller of a broken-off call went away."""
 
 _WORDS: Final = re.compile(r"[\w-]+")
@@ -127,7 +127,7 @@ def _at_once(runs: Sequence[tuple[Ran, Message]]) -> Iterator[str]:
     for run, message in runs:
         if furthest is not None and run.started < furthest[0] and not _one_attempt(run, furthest[1]):
             yield f"{message.name} ran from {run.started:.3f}, {furthest[2].name} until {furthest[0]:.3f}"
-        end = _known_end(run)
+        end = _known_end(run, message)
         if furthest is None or end > furthest[0]:
             furthest = (end, run, message)
 
@@ -137,10 +137,11 @@ def _one_attempt(one: Ran, other: Ran) -> bool:
     return one.owner is not None and one.owner == other.owner and one.said == other.said and one.what != "act"
 
 
-def _known_end(run: Ran) -> float:
+def _known_end(run: Ran, message: Message) -> float:
     if run.ended is None:
         return math.inf
-    return run.ended if run.answered else max(run.started, run.ended - NOTICED)
+    stopped = message.status in ("interrupted", "cancelled")
+    return max(run.started, run.ended - NOTICED) if stopped or not run.answered else run.ended
 
 
 def _reordered(book: Book) -> Iterator[Violation]:
