@@ -47,10 +47,12 @@ _SESSION: Final = """
         set_config('tcp_keepalives_count', '3', false)
 """
 
-# Class 08: connection, 53: insufficient resources (disk, memory, connections), 57: operator intervention,
-# 58: system error, XX: internal error (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_OUTAGES: Final = ("08", "53", "57", "58", "XX")
-_READ_ONLY: Final = ("25006",)
+# Class 08: connection, 28: password, 53: insufficient resources (disk, memory, connections), 57: operator
+# intervention, 58: system error, XX: internal error; a standby, a transaction that was idle for too long (this
+# process was frozen), no such database or schema or table, no right to use it. Whatever waits is right once an
+# administrator has mended it (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_OUTAGES: Final = ("08", "28", "53", "57", "58", "XX")
+_OUTAGE_STATES: Final = ("25006", "25P03", "25P04", "3D000", "3F000", "42501", "42P01", "42883")
 _AGAIN: Final = ("40001", "40P01", "23505", "55P03")
 """Serialization, deadlock, the same key twice at once, a lock that was not had: the same call again is right."""
 
@@ -66,7 +68,7 @@ def is_outage(error: BaseException) -> bool:
     """Whether the database is to blame, so that waiting for it is right; not the statement."""
     if isinstance(error, pg.PostgresError):
         state = getattr(error, "sqlstate", None) or ""
-        return state[:2] in _OUTAGES or state in _READ_ONLY
+        return state[:2] in _OUTAGES or state in _OUTAGE_STATES
     # InternalClientError: the driver lost track of a connection that was cut in the middle of something.
     broken = (OSError, TimeoutError, pg.InterfaceError, pg.InternalClientError, asyncio.IncompleteReadError)
     return isinstance(error, broken)
@@ -109,6 +111,10 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
             return f"{place} is stopping or starting ({error}): turns wait until it is back"
         case pg.UndefinedTableError() | pg.UndefinedFunctionError() | pg.InvalidSchemaNameError():
             return f"{place}: something of Turnlane's schema is missing ({error}): run `turnlane migrate`"
+        case pg.TargetServerAttributeNotMatched():
+            return f"{place}: no server is of the kind that target_session_attrs asks for: turns wait for one"
+        case pg.PostgresConnectionError() | pg.InternalClientError() | pg.IdleInTransactionSessionTimeoutError():
+            return f"the connection to {place} broke: turns wait until there is a new one"
         case TimeoutError():
             return f"{place} does not answer: look at the network and the server; turns wait until it is back"
         case OSError():
