@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from asyncpg import exceptions as pg
+
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.runtime.engines.postgres.connection import Connection, connect, place_of
 
@@ -12,6 +14,12 @@ TRANSACTION_MODE: Final = (
     "give --engine the address of PostgreSQL itself, or a pool in session mode (Turnlane keeps its few "
     "connections open, a pool saves it nothing)"
 )
+
+LOOKS: Final = 8
+"""A busy pooler may give a client the same backend again by chance, but not so often."""
+
+_NO_SESSION: Final = (pg.InvalidSQLStatementNameError, pg.DuplicatePreparedStatementError)
+"""What was prepared on one backend is asked of another."""
 
 
 async def refuse_transaction_mode(url: str) -> None:
@@ -34,11 +42,18 @@ async def refuse_transaction_mode(url: str) -> None:
 
 async def _share_a_backend(first: Connection, second: Connection) -> bool:
     """Whether two open connections are served by one backend in turn; in session mode each has its own."""
-    seen = {await _backend(first) for _ in range(3)}
-    return len(seen) > 1 or await _backend(second) in seen
+    try:
+        own = await _backend(first)
+        for _ in range(LOOKS):
+            # Two looks of the second: a pooler that takes turns must not come out even.
+            others = {await _backend(second), await _backend(second)}
+            if own in others or await _backend(first) != own:
+                return True
+    except _NO_SESSION:
+        return True
+    return False
 
 
 async def _backend(connection: Connection) -> int:
-    async with connection.transaction():
-        pid: int = await connection.fetchval("SELECT pg_backend_pid()")
+    pid: int = await connection.fetchval("SELECT pg_backend_pid()")
     return pid
