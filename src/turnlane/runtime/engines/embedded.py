@@ -57,6 +57,7 @@ from turnlane.runtime.engines.sqlite_ownership import Ownership
 from turnlane.runtime.engines.sqlite_reader import Reader
 from turnlane.runtime.engines.sqlite_schema import open_for_writing
 from turnlane.runtime.engines.sqlite_thread import Answer, Work
+from turnlane.runtime.engines.sqlite_watch import StoreWatch, write_something
 from turnlane.runtime.engines.sqlite_writer import Writer
 from turnlane.runtime.engines.stored_json import ledger_text, told_as_json
 from turnlane.runtime.lifecycle import ENDED
@@ -92,8 +93,9 @@ class EmbeddedEngine(Engine):
         endings = Endings(self._ownership, clock)
         self._moves = Moves(self._ownership, endings, self.bounds, clock)
         self._acceptance = Acceptance(self._ownership, self._conversations, endings, self.bounds, clock)
-        self._writer = Writer(self.path, self._open_store, self._ownership, self._apply_all, self._fail_live)
+        self._writer = Writer(self.path, self._open_store, self._ownership, self._apply_all, self._died)
         self._reader = Reader("turnlane-reader", self.path)
+        self._watch = StoreWatch(self._probe)
         self._live: dict[str, LiveTurn] = {}
         self._flush = EventFlush(self._submit_flush)
         self._alarm = Alarm(clock, self._start_due)
@@ -103,6 +105,10 @@ class EmbeddedEngine(Engine):
     def __repr__(self) -> str:
         stats = self._ownership.picture
         return f"<EmbeddedEngine {str(self.path)!r}: {stats.running} running, {stats.queued} queued>"
+
+    @property
+    def trouble(self) -> str | None:
+        return self._watch.trouble
 
     # --- opening and closing ---
 
@@ -131,6 +137,7 @@ class EmbeddedEngine(Engine):
 
     async def _stop(self, *, drop: bool) -> None:
         self._alarm.close()
+        self._watch.close()
         await self._writer.stop(drop=drop)
         await self._reader.stop(drop=drop)
         self._release_lock()
@@ -316,7 +323,12 @@ class EmbeddedEngine(Engine):
     # --- inside ---
 
     async def _read(self, work: Work[T]) -> T:
-        return await self._reader.submit(work)
+        try:
+            return await self._reader.submit(work)
+        except EngineUnavailable as error:
+            if self._writer.is_open:
+                self._watch.failed(error)
+            raise
 
     def _seat_of(self, worker: Worker) -> Seat | None:
         return next((seat for seat, known in self._workers.items() if known is worker), None)
@@ -351,6 +363,7 @@ class EmbeddedEngine(Engine):
 
     def _apply_all(self, answers: list[Answer]) -> None:
         """On the loop, after a commit: tell workers, readers and callers, in the order of the calls."""
+        self._watch.answered(answers)
         for answer in answers:
             for effect in answer.effects:
                 self._apply(effect)
@@ -400,6 +413,14 @@ class EmbeddedEngine(Engine):
             )
             return False
 
+    def _probe(self) -> None:
+        if self._writer.is_open:
+            self._writer.submit(write_something).add_done_callback(_looked_at)
+
+    def _died(self, reason: EngineUnavailable) -> None:
+        self._watch.failed(reason)
+        self._fail_live(reason)
+
     def _fail_live(self, reason: EngineUnavailable) -> None:
         self._alarm.close()
         live_turns, self._live = self._live, {}
@@ -410,6 +431,12 @@ class EmbeddedEngine(Engine):
 def _reading(read: Callable[..., T]) -> Callable[..., T]:
     """`read(connection, ...)` with the connection last, as a thread hands it over."""
     return lambda *arguments: read(arguments[-1], *arguments[:-1])
+
+
+def _looked_at(future: asyncio.Future[None]) -> None:
+    """The answer of a probe is for the watch, which has it already; asyncio complains of what nobody looks at."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _nothing(connection: sqlite3.Connection) -> None:
