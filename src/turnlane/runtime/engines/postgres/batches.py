@@ -98,12 +98,12 @@ class Batches:
         """There may be idle work."""
         self._wake.set()
 
-    async def finish(self) -> None:
-        """Do what waits, as far as the database lets us, and take no more."""
+    async def finish(self, patience: float = 10.0) -> None:
+        """Do what waits, as far as the database lets us in so many seconds, and take no more."""
         self._finishing = True
         self._wake.set()
         if self._task is not None and self._closed is None:
-            await asyncio.wait({self._task}, timeout=10)
+            await asyncio.wait({self._task}, timeout=patience)
 
     async def close(self, reason: EngineUnavailable) -> None:
         """Stop now; whoever still waits is told `reason`."""
@@ -123,7 +123,7 @@ class Batches:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting or self.idle_work():
+            while self._waiting or (self.idle_work() and not self._finishing):
                 self._in_hand, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
                 await self._do(self._in_hand)
                 self._in_hand = []

@@ -70,7 +70,8 @@ class Notices:
     async def close(self, *, goodbye: bool = True) -> None:
         if goodbye and (self._waiting or self._raw) and self._connection is not None:
             with suppress(Exception):
-                await self._flush(self._connection)
+                async with asyncio.timeout(1):
+                    await self._flush(self._connection)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
