@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from turnlane.runtime.conversation import (
     new_id,
 )
 from turnlane.runtime.model import ModelBoundary
+from turnlane.runtime.tool_calls import ToolCall, current_call
 
 
 @dataclass
@@ -165,6 +167,24 @@ class Talk:
         finally:
             if prepared is not None:
                 await prepared.discard()
+
+
+@contextmanager
+def tool_called(name: str = "tool", key: str | None = None, *, attempt: int = 1) -> Iterator[ToolCall]:
+    """Inside, a tool that is called directly can ask for its `turnlane.tool_call()`.
+
+        with tool_called("pay", key="k1"):
+            assert pay("invoice 7") == "paid with k1"
+
+    Args:
+        key: the call's idempotency key; None: a new one.
+    """
+    call = ToolCall(name, key or new_id("key"), attempt, new_id("resp"), "conv_test")
+    token = current_call.set(call)
+    try:
+        yield call
+    finally:
+        current_call.reset(token)
 
 
 def user_message(text: str, *, role: str = "user") -> JsonObject:

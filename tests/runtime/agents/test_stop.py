@@ -22,7 +22,7 @@ from autogen_agentchat.teams import (
     RoundRobinGroupChat,
     SelectorGroupChat,
 )
-from autogen_agentchat.tools import AgentTool
+from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import CancellationToken
 
 from turnlane.practice import Answer, Fault, ToolCall
@@ -174,6 +174,36 @@ class TestDuringAModelCall:
         provider.use(script)
         build = lambda: agent("boss", tools=[AgentTool(agent("poet"))], reflect_on_tool_use=True)  # noqa: E731
         await stop_during_a_model_call(talk, provider, build, 2)
+
+    async def test_in_a_tool_of_a_team_that_is_a_tool(self, talk, agent, provider):
+        """The inner team's stream waits for its runtime, which waits for messages that nobody takes any more."""
+        stuck = asyncio.Event()
+
+        async def act() -> str:
+            """Do something."""
+            stuck.set()
+            await asyncio.Event().wait()
+            return "never"
+
+        def build():
+            crew = RoundRobinGroupChat([agent("ann"), agent("bob", tools=[act])], max_turns=2)
+            return agent("boss", tools=[TeamTool(crew, name="crew", description="works")])
+
+        def script(request):
+            if request.tools:
+                return Answer(
+                    tool_calls=[ToolCall(request.tools[0], {"task": "x"} if request.tools == ("crew",) else {})]
+                )
+            return "hello"
+
+        provider.use(script)
+        before = asyncio.all_tasks()
+        attempt = talk(build).begin("red")
+        await stuck.wait()
+        await stopped_at_once(attempt)
+        left = asyncio.all_tasks() - before
+        _, pending = await asyncio.wait(left, timeout=5) if left else (left, left)
+        assert [task.get_coro().__qualname__ for task in pending] == []
 
     async def test_in_parallel_branches(self, talk, agent, provider):
         def build():

@@ -91,6 +91,13 @@ async def end_tasks(teams: Sequence[Team]) -> None:
         await asyncio.wait(pending, timeout=STEP)
 
 
+def push(run: asyncio.Future[Any], rounds: int = _ROUNDS) -> None:
+    """Cancel a run of an agent or team until it ends: a team's stream waits once more after the first time."""
+    if rounds and not run.done():
+        run.cancel()
+        asyncio.get_running_loop().call_later(STEP, push, run, rounds - 1)
+
+
 async def branches_ended(teams: Sequence[Team]) -> None:
     """Wait until the tasks of the teams have ended by themselves."""
     while pending := running_tasks(teams):

@@ -11,7 +11,7 @@ import json
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage
@@ -36,6 +36,7 @@ from turnlane.runtime.agent import (
     current_tool,
 )
 from turnlane.runtime.agents.agentchat.human_answers import HumanAsked
+from turnlane.runtime.agents.agentchat.team_tasks import push
 from turnlane.runtime.agents.agentchat.transcript import Transcript
 from turnlane.runtime.tool_calls import ToolCall, current_call, is_once
 from turnlane.runtime.turn_ledger import ToolAsk, asked_by, digest
@@ -57,6 +58,10 @@ class _Call:
     tool: Any
     once: bool
     ask: ToolAsk | None
+
+    @property
+    def runs_agents(self) -> bool:
+        return getattr(self.tool, "_task_runner", None) is not None
 
 
 class GuardedWorkbench(Workbench):
@@ -108,9 +113,10 @@ class GuardedWorkbench(Workbench):
         tool = _raw_tool(self.inner, name) if self._is_static else None  # type: ignore[arg-type]
         asked = asked_by(digest([name, arguments]), current_agent.get())
         once = name in self._run.once_tools or is_once(tool) or is_once(getattr(tool, "_func", None))
-        runs_agents = getattr(tool, "_task_runner", None) is not None and not once
-        ask = None if runs_agents else self._run.ledger.tool_ask(name, asked)
-        return _Call(name, arguments, call_id, asked, tool, once, ask)
+        call = _Call(name, arguments, call_id, asked, tool, once, None)
+        if call.runs_agents and not once:
+            return call
+        return replace(call, ask=self._run.ledger.tool_ask(name, asked))
 
     def _result_of_before(self, kept: Any, call_id: str | None) -> ToolResult:
         result = ToolResult.model_validate(kept)
@@ -140,15 +146,15 @@ class GuardedWorkbench(Workbench):
         try:
             done = await self._finished_or_stopped(work)
         except asyncio.CancelledError:
-            self._give_up(work, token)
+            self._give_up(call, work, token)
             if not self._run.stop:
                 raise
         if self._run.stop and not _came_back(work):
             # Not waited for: a tool may take its time to notice, or never do (a thread can't be stopped).
-            self._give_up(work, token)
+            self._give_up(call, work, token)
             return self._stopped(call), "cancelled"
         if not done:
-            self._give_up(work, token)
+            self._give_up(call, work, token)
             return self._error(call, "ToolTimeout", "TL306", self._timeout_text(call.name)), "timeout"
         return self._settled(work, call)
 
@@ -236,9 +242,12 @@ class GuardedWorkbench(Workbench):
     def _timeout_text(self, name: str) -> str:
         return f"The tool {name!r} did not answer within {self._run.tool_timeout:g} s."
 
-    def _give_up(self, work: asyncio.Future[ToolResult], token: CancellationToken) -> None:
+    def _give_up(self, call: _Call, work: asyncio.Future[ToolResult], token: CancellationToken) -> None:
         token.cancel()
-        work.cancel()
+        if call.runs_agents:
+            push(work)
+        else:
+            work.cancel()
         work.add_done_callback(_forget_result)
 
     # --- the rest is the inner workbench's ---
