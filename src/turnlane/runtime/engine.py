@@ -196,7 +196,8 @@ class Engine(ABC):
 
     @property
     def trouble(self) -> str | None:
-        """One sentence while the store can't be used, for /readyz and the log; None while all is well."""
+        """One sentence while the store can't be used, for /readyz; None while all is well. The engine itself, and
+        nobody else, tells the log when that begins and when it ends (`turnlane.telemetry.outage.Outage`)."""
         return None
 
     @property

@@ -262,9 +262,8 @@ class TurnAttempt:
                 outcome = replace(
                     self._failed(error), events=(*rest, run.number("finished", {"status": "failed"}))
                 )
-            except EngineUnavailable as trouble:
+            except EngineUnavailable:
                 # The answer is there and the store is not: wait for it, the slot stays taken meanwhile.
-                self._events.tell_trouble(trouble)
                 await asyncio.sleep(COMMIT_PAUSE)
             else:
                 self._report(turn)
@@ -298,18 +297,11 @@ class _Publisher:
         self._waiting: list[TurnEvent] = []
         self._task: asyncio.Task[None] | None = None
         self._lost = False
-        self._told = False
 
     def publish(self, event: TurnEvent) -> None:
         self._waiting.append(event)
         if self._task is None and not self._lost:
             self._task = asyncio.get_running_loop().create_task(self._pass_on())
-
-    def tell_trouble(self, trouble: EngineUnavailable) -> None:
-        """An engine that knows of its trouble tells it itself, once for all turns."""
-        if self._engine.trouble is None and not self._told:
-            self._told = True
-            emit("engine.trouble", reason=str(trouble))
 
     async def close(self) -> list[TurnEvent]:
         """The events that were not passed on; they go with the commit."""
@@ -326,11 +318,10 @@ class _Publisher:
         except OwnershipLost:
             self._lost = True
             self._run.stop.set("lost")
-        except EngineUnavailable as trouble:
+        except EngineUnavailable:
             # Readers wait; the events go with the commit.
             self._waiting = [*batch, *self._waiting]
             self._lost = True
-            self.tell_trouble(trouble)
         finally:
             self._task = None
 
