@@ -95,6 +95,7 @@ class PostgresEngine(Engine):
         self._claiming = False
         self._mean_seconds = 1.0
         self._refreshing: set[str] = set()
+        self._recovering: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._acceptance = Acceptance(self.bounds, _Told(self), lambda: self._mean_seconds)
         self._front = Batches("front", url, Link(url, self._outage), self._work_front, patience=PATIENCE)
@@ -139,6 +140,9 @@ class PostgresEngine(Engine):
         self._opened = True
         self._front.start()
         self._back.start()
+        if self._recovering is not None:
+            # What a process that died left behind waits again when this one begins.
+            await asyncio.wait({self._recovering}, timeout=PATIENCE)
 
     async def _make_schema_ready(self) -> None:
         link = Link(self.url, self._outage)
@@ -154,10 +158,14 @@ class PostgresEngine(Engine):
         if self._opened:
             self._workers_gone()
             await self._flush.close()
-            await self._front.finish()
+            await self._front.finish(self._patience_to_finish)
             await self._give_back_all()
-            await self._back.finish()
+            await self._back.finish(self._patience_to_finish)
         await self._stop(EngineUnavailable(f"{place_of(self.url)} is closed"), goodbye=True)
+
+    @property
+    def _patience_to_finish(self) -> float:
+        return 10.0 if self.trouble is None else 1.0
 
     async def crash(self) -> None:
         """Let go of everything as a kill -9 would, for tests: nothing is written that was not yet."""
@@ -404,7 +412,7 @@ class PostgresEngine(Engine):
 
     def rooms(self) -> Mapping[str, int]:
         self._claiming = False
-        if self._closed is not None or time.monotonic() < self._leases.quiet_until:
+        if self._closed is not None or time.monotonic() < self._leases.claims_from:
             return {}
         rooms: dict[str, int] = {}
         for seat in self._workers:
@@ -534,7 +542,7 @@ class PostgresEngine(Engine):
                 self.stopped(hold, row["stop_asked"])
 
     def gone(self, processes: Sequence[int]) -> None:
-        self._back.submit(Recover(processes))
+        self._recovering = self._back.submit(Recover(processes))
 
     def look_around(self) -> None:
         self._wake_claims()

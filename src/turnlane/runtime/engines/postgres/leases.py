@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final, Protocol
 
 import turnlane
@@ -19,7 +20,7 @@ PROCESS_LOCK: Final = 1_953_853_039
 """Class of the advisory locks that living processes hold ("turo" + 1)."""
 
 QUIET: Final = 2.0
-"""Seconds after an outage in which nobody's turns are taken over: their owners are just coming back, too."""
+"""After an outage nobody's turns are taken over for so many times the grace: their owners are coming back, too."""
 
 
 class Living(Protocol):
@@ -58,11 +59,14 @@ class Leases(Link):
         self.process = 0
         self.lease = lease
         self.quiet_until = 0.0
-        """On the clock of `time.monotonic`: until then nothing is claimed or taken over."""
+        """On the clock of `time.monotonic`: until then nobody's turns are taken over."""
+        self.claims_from = 0.0
+        """Until then nothing is claimed: leases may have expired while nobody could extend them."""
         self._living = living
         self._tick = tick
         self._grace = grace
         self._extended_at = 0.0
+        self._alive_at = -inf
         self._locked = False
         self._task: asyncio.Task[None] | None = None
 
@@ -72,8 +76,8 @@ class Leases(Link):
         Raises:
             asyncpg's errors, OSError, TimeoutError
         """
-        async with self.use():
-            pass
+        async with self.use() as connection:
+            await self._beat(connection)
         self._task = asyncio.get_running_loop().create_task(self._live(), name="turnlane postgres leases")
 
     async def stop(self, *, goodbye: bool = True) -> None:
@@ -115,7 +119,10 @@ class Leases(Link):
         self._locked = False
         await self._lock(connection)
         if back or row["just_started"]:
-            self.quiet_until = time.monotonic() + QUIET
+            now = time.monotonic()
+            self.quiet_until = now + QUIET * self._grace
+            if now - self._alive_at > self.lease / 3:
+                self.claims_from = self.quiet_until
         self.hasten()
         return connection
 
@@ -142,7 +149,7 @@ class Leases(Link):
 
     async def _beat(self, connection: Connection) -> None:
         await self._lock(connection)
-        now = time.monotonic()
+        now = self._alive_at = time.monotonic()
         if now - self._extended_at >= self.lease / 3:
             held = self._living.holding()
             found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)

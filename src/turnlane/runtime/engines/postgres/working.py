@@ -289,7 +289,7 @@ class Working:
         if not back and not (call.tries and await self._waits_again(connection, hold)):
             return self._lost(call, hold)
         effects: list[Effect] = [partial(self._owner.given_back, hold)]
-        effects += await self._end_some(connection, [hold.number])
+        effects += await self._end_some(connection, [hold.number], attempts=None)
         return [*effects, partial(call.succeed, None)]
 
     async def _waits_again(self, connection: Connection, hold: Hold) -> bool:
@@ -313,19 +313,21 @@ class Working:
             list(asked.numbers),
         )
         back = await put_back(connection, [row["turn"] for row in found], [row["receipt"] for row in found])
-        effects = await self._end_some(connection, back)
+        effects = await self._end_some(connection, back, attempts=self._owner.bounds.attempts)
         effects += [partial(self._owner.requeued, row["id"], row["agent"]) for row in found]
         return [*effects, partial(call.succeed, None)]
 
-    async def _end_some(self, connection: Connection, numbers: Sequence[int]) -> list[Effect]:
-        """End those of the turns that wait again which must not run again: asked to stop, or run too often."""
+    async def _end_some(
+        self, connection: Connection, numbers: Sequence[int], *, attempts: int | None
+    ) -> list[Effect]:
+        """End those of the turns that wait again which must not: asked to stop, or run `attempts` times."""
         if not numbers:
             return []
         found = await connection.fetch(
             """SELECT turn, id, attempt, stop_asked FROM turnlane.work
             WHERE turn = ANY ($1) AND status = 'queued' AND (stop_asked IS NOT NULL OR attempt >= $2)""",
             list(numbers),
-            self._owner.bounds.attempts,
+            attempts,
         )
         ends = [(row["turn"], *_last_word(row["stop_asked"], row["attempt"])) for row in found]
         if not ends:

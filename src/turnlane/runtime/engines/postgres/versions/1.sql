@@ -239,7 +239,7 @@ BEGIN
         SELECT array_agg(sent) INTO messages FROM pgmq.send_batch(part.queue, part.messages, part.headers) AS sent;
         INSERT INTO turnlane.work (turn, id, conversation, position, agent, queue, message, receipt, status, attempt,
             events_from, joined, created_at, not_before)
-        SELECT t.n, t.id, t.conversation, t.position, t.agent, part.queue, p.message, 0, 'queued', 0, 0, 1,
+        SELECT t.n, t.id, t.conversation, t.position, t.agent, part.queue, p.message, 0, 'queued', 0, 0, 0,
             t.created_at, t.not_before
         FROM unnest(part.places, messages) AS p (i, message) JOIN turnlane.turn t ON t.n = numbers[p.i];
         PERFORM pgmq.set_vt(part.queue, w.message, to_timestamp(w.not_before))
@@ -553,7 +553,8 @@ BEGIN
         IF pg_try_advisory_xact_lock(1953853039, one.n) THEN
             IF one.missing_since IS NULL THEN
                 UPDATE turnlane.process p SET missing_since = clock_timestamp() WHERE p.n = one.n;
-            ELSIF one.missing_since < clock_timestamp() - make_interval(secs => grace) THEN
+            END IF;
+            IF coalesce(one.missing_since, clock_timestamp()) <= clock_timestamp() - make_interval(secs => grace) THEN
                 n := one.n;
                 dead := true;
                 RETURN NEXT;
