@@ -137,10 +137,10 @@ class Provider:
         self.limiter: Admission = Limiter(self.limits)
         self.gate = Gate(self.limiter, clock, sleep)
 
-    def share(self, worker: str, store: SharedLimits, sharing: Sharing) -> None:
+    def share(self, worker: str, store: SharedLimits, sharing: Sharing, jitter: Callable[[], float]) -> None:
         """Share the limits with all workers, before anything is sent."""
         self.shared = SharedLimiter(
-            self.name, worker, store, self.limits, self.budget, self.usual, sharing, self._clock
+            self.name, worker, store, self.limits, self.budget, self.usual, sharing, self._clock, jitter
         )
         self.limiter = self.shared
         self.gate = Gate(self.limiter, self._clock, self._sleep)

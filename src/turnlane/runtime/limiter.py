@@ -113,17 +113,9 @@ class Limiter:
         self.requests = _part_of(self.limits.requests(), now, part)
         self.tokens = _part_of(self.limits.tokens(), now, part)
 
-    def shortfall(self, now: float) -> tuple[float, float]:
-        """Requests and tokens that the buckets are short of being full."""
-        return _missing(self.requests, now), _missing(self.tokens, now)
-
 
 def _part_of(bucket: TokenBucket | None, now: float, part: float) -> TokenBucket | None:
     if bucket is None:
         return None
     rate, capacity = bucket.rate * part, max(1.0, bucket.capacity * part)
     return TokenBucket(rate, capacity, full_at=now + capacity / rate)
-
-
-def _missing(bucket: TokenBucket | None, now: float) -> float:
-    return 0.0 if bucket is None else bucket.capacity - bucket.level(now)

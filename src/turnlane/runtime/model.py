@@ -211,7 +211,7 @@ class ModelBoundary:
         if name not in self.providers:
             provider = Provider(name, self._clock, self._sleep, self._limits.get(name))
             if self._shared is not None:
-                provider.share(self._worker, self._shared, self._sharing)
+                provider.share(self._worker, self._shared, self._sharing, self._jitter)
             self.providers[name] = provider
         return self.providers[name]
 

@@ -50,6 +50,8 @@ class Report:
     less those of calls that used more."""
     called: int = 0
     retried: int = 0
+    alone_for: float = 0.0
+    """Seconds for which it could not report and went on alone; 0 when it could."""
     leaving: bool = False
 
 

@@ -91,10 +91,14 @@ class ProviderState:
 
     def exchange(self, now: float, worker: str, report: Report, limits: ProviderLimits) -> Share:
         """Take a worker's report and give it its share."""
+        nobody_since = self.seen
         self._set_clock(now)
         member = self._note(now, worker, report)
         self._learn(now, report)
         buckets = SharedBuckets(limits, self.requests_full_at, self.tokens_full_at)
+        if 0 < report.alone_for <= now - nobody_since:
+            # Nobody could report, and all went on with their parts: the buckets did not fill meanwhile.
+            buckets.empty(now)
         buckets.settle(now, *report.returned)
         slots, once = self._slots(worker, limits)
         # It may use those that it had until it hears of this.
@@ -169,32 +173,33 @@ class ProviderState:
     def _learn(self, now: float, report: Report) -> None:
         for ago, calls in report.starts:
             self.learned.started(now - ago, calls)
+        # Those that ended since the worker's last report were under way beside those of others.
+        under_way = sum(member.running for member in self.members.values()) + len(report.refusals)
         for refusal in report.refusals:
-            self._learn_refusal(now, refusal)
+            self._learn_refusal(now, refusal, under_way)
         if report.answered:
             self.learned.succeeded(now)
-            self._widen(report.answered)
+            self._widen(report.answered, under_way + report.answered)
         self.budget = min(BUDGET_RESERVE, self.budget + BUDGET_RATIO * report.called) - report.retried
 
-    def _learn_refusal(self, now: float, refusal: Refused) -> None:
+    def _learn_refusal(self, now: float, refusal: Refused, under_way: int) -> None:
         # Calls that were sent before their sender knew of the last change are refused together: one lesson.
         news = refusal.epoch >= self.epoch
         if not refusal.overloaded:
             started = now - refusal.ago
             self.learned.turned_away(now, started, refusal.retry_after, refusal.granted, news=news)
         elif news:
-            under_way = 1 + sum(member.running for member in self.members.values())
             self.concurrency = max(1.0, min(self.concurrency or math.inf, under_way) * DECREASE)
-        until = now + (refusal.retry_after or 0.0)
+        until = now + refusal.retry_after if refusal.retry_after is not None else 0.0
         if news or until > self.paused_until + PAUSE_GRAIN:
             self.epoch += 1
             self.paused_until = max(self.paused_until, until)
             self.learned.plan_anew(max(now, self.paused_until))
 
-    def _widen(self, answered: int) -> None:
+    def _widen(self, answered: int, under_way: int) -> None:
         if self.concurrency is None:
             return
-        if 2 * sum(member.running for member in self.members.values()) >= self.concurrency:
+        if 2 * under_way >= self.concurrency:
             self.concurrency += answered / self.concurrency
         if self.concurrency > MOST_SLOTS:
             self.concurrency = None

@@ -55,6 +55,12 @@ class SharedBuckets:
         if self.tokens is not None:
             self.tokens.take(at, tokens)
 
+    def empty(self, now: float) -> None:
+        """Begin with nothing."""
+        for bucket in (self.requests, self.tokens):
+            if bucket is not None:
+                bucket.full_at = max(bucket.full_at, now + bucket.capacity / bucket.rate)
+
     def settle(self, now: float, requests: float, tokens: float) -> None:
         """Take back what was taken and not used; negative: more was used."""
         if self.requests is not None:

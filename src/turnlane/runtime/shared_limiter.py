@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,7 +42,7 @@ PATIENCE: Final = 1.0
 """Seconds that the store may take before this process goes on alone."""
 
 FIRST_BACKOFF: Final = 0.5
-LONGEST_BACKOFF: Final = 5.0
+LONGEST_BACKOFF: Final = 2.0
 
 PERMIT_LIFE: Final = 0.5
 """Seconds for which a permit is good once it is due."""
@@ -90,6 +89,7 @@ class SharedLimiter:
         usual: UsualTokens,
         sharing: Sharing,
         clock: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         self._provider = provider
         self._worker = worker
@@ -100,6 +100,7 @@ class SharedLimiter:
         self._usual = usual
         self._sharing = sharing
         self._clock = clock
+        self._jitter = jitter
         self._local = Limiter(limits)
         self.adaptive = self._local.adaptive
         self.waiting: Callable[[int], Sequence[float]] = lambda most: ()
@@ -119,6 +120,7 @@ class SharedLimiter:
         self._unsettled = False
         """A refusal was heard whose meaning is not known yet: nothing is sent before it is."""
         self._alone = False
+        self._alone_since = 0.0
         self._backoff = FIRST_BACKOFF
         self._pending = Unreported()
         self._asked_at = float("-inf")
@@ -205,7 +207,7 @@ class SharedLimiter:
         self._void_permits()
         self._unsettled, self._news_at = True, now
         if self.adaptive.running or self.waiting(1):
-            self._report_within(random.uniform(0, URGENT))
+            self._report_within(URGENT * self._jitter())
 
     async def close(self) -> None:
         """Give the share back and end."""
@@ -265,8 +267,13 @@ class SharedLimiter:
             self._pending.give_back(1, self._permits.popleft()[1])
 
     def _ended(self) -> None:
-        if self._share is not None and self._share.once and self._share.slots is not None:
+        share = self._share
+        if share is None or share.slots is None or self._alone:
+            return
+        if share.once:
             self._slots = max(0, self._slots - 1)
+        if share.once or self.adaptive.running < self._slots:
+            self._report_within(URGENT if share.once else self._interval(), since_last=True)
 
     def _pause(self, until: float) -> None:
         self.adaptive.paused_until = max(self.adaptive.paused_until, until)
@@ -280,7 +287,9 @@ class SharedLimiter:
     def _interval(self) -> float:
         if self._share is None:
             return SOONEST
-        return max(self._share.ask_after, min(LATEST, max(SOONEST, PER_WORKER * self._share.contending)))
+        usual = min(LATEST, max(SOONEST, PER_WORKER * self._share.contending))
+        # Workers that were told the same at the same time must not come back at the same time.
+        return max(self._share.ask_after, usual) * (0.8 + 0.4 * self._jitter())
 
     def _report_within(self, seconds: float, *, since_last: bool = False) -> None:
         if self._closed or self._asking is not None:
@@ -336,6 +345,7 @@ class SharedLimiter:
             hand=self._hand,
             slots=self._slots_now(now),
             typical=self._usual.latest,
+            alone_for=now - self._alone_since if self._alone else 0.0,
             leaving=leaving,
         )
 
@@ -357,7 +367,7 @@ class SharedLimiter:
     def _take(self, share: Share) -> None:
         now = self._clock()
         if self._alone:
-            self._come_back(now)
+            self._come_back()
         if self._share is None:
             self.adaptive.begin_with(min(share.first, self.adaptive.ceiling))
         if share.epoch != self._epoch:
@@ -405,6 +415,7 @@ class SharedLimiter:
             self._backoff = min(LONGEST_BACKOFF, 2 * self._backoff)
             return
         self._alone = True
+        self._alone_since = self._asked_at
         share = self._share
         if share is not None:
             self._local.take_part(now, 1.0 / share.members, share.rate, share.concurrency)
@@ -413,11 +424,9 @@ class SharedLimiter:
         self._pending.refusals.clear()
         self._unsettled = False
 
-    def _come_back(self, now: float) -> None:
+    def _come_back(self) -> None:
         self._alone = False
         self._backoff = FIRST_BACKOFF
         self._sharing.found()
-        requests, tokens = self._local.shortfall(now)
-        self._pending.give_back(-requests, -tokens)
         self.adaptive.rate = None
         self.adaptive.slow_start = True

@@ -6,9 +6,9 @@ import asyncio
 import math
 import random
 import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from turnlane.practice import Budget
 from turnlane.runtime.agent import Run
@@ -18,6 +18,8 @@ from turnlane.runtime.engines.postgres.shared_limits import PostgresSharedLimits
 from turnlane.runtime.limits import AdaptiveLimit, ProviderLimits
 from turnlane.runtime.model import Inspected, ModelBoundary
 from turnlane.runtime.retry import Fault, classify
+
+T = TypeVar("T")
 
 
 class VirtualTime(asyncio.SelectorEventLoop):
@@ -145,93 +147,156 @@ class Simulation:
         return self.loop.time() - start
 
 
-class MemorySql:
-    """A database as the shared limits see it, in memory: as far away, and at times gone, silent, or deaf."""
+class Database:
+    """What `PostgresSharedLimits` needs of a database, in memory."""
 
-    def __init__(self, loop: VirtualTime, latency: float = 0.001) -> None:
-        self._loop = loop
-        self.latency = latency
-        self.broken = False
-        self.silent = False
-        self.deaf = False
-        """Nobody hears what is announced."""
+    def __init__(self, loop: VirtualTime) -> None:
+        self.loop = loop
         self.rows: dict[str, tuple[int, str]] = {}
-        self.clock_ahead = 1_700_000_000.0
+        self.ahead = 1_700_000_000.0
+        """Seconds by which its clock is ahead of the loop's."""
         self.round_trips: list[float] = []
-        self._subscribed: list[Callable[[str], None]] = []
+        self.subscribed: list[Callable[[str], None]] = []
 
-    async def _round_trip(self) -> None:
-        self.round_trips.append(self._loop.time())
-        while self.silent:
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(self.latency / 2)
-        if self.broken:
-            raise EngineUnavailable("the store is gone")
-
-    async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
-        await self._round_trip()
-        answer = self._run(sql.split()[0], *args)
-        await asyncio.sleep(self.latency / 2)
-        return answer
-
-    def _run(self, verb: str, provider: str, state: str = "", version: int | None = None) -> list[dict[str, Any]]:
+    def run(self, verb: str, provider: str, state: str = "", version: int | None = None) -> list[dict[str, Any]]:
         found, text = self.rows.get(provider, (None, None))
         if verb == "SELECT":
-            return [{"version": found, "state": text, "now": self._loop.time() + self.clock_ahead}]
+            return [{"version": found, "state": text, "now": self.loop.time() + self.ahead}]
         if found != version:
             return []
         self.rows[provider] = ((found or 0) + 1, state)
         return [{"version": self.rows[provider][0]}]
 
+
+class Line:
+    """One worker's line to the database. It may be cut (errors), fall silent, or go deaf."""
+
+    def __init__(self, database: Database, latency: float) -> None:
+        self._database = database
+        self._latency = latency
+        self.cut = False
+        self.silent = False
+        self.deaf = False
+        """It hears no announcement."""
+
+    async def _there(self) -> None:
+        self._database.round_trips.append(self._database.loop.time())
+        await asyncio.sleep(self._latency / 2)
+        if self.cut:
+            raise EngineUnavailable("the database is gone")
+        if self.silent:
+            await asyncio.Event().wait()
+
+    async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
+        await self._there()
+        answer = self._database.run(sql.split()[0], *args)
+        await asyncio.sleep(self._latency / 2)
+        return answer
+
     async def notify(self, channel: str, payload: str) -> None:
-        await self._round_trip()
-        if not self.deaf:
-            for hear in list(self._subscribed):
-                self._loop.call_later(self.latency / 2, hear, payload)
+        await self._there()
+        for hear in list(self._database.subscribed):
+            self._database.loop.call_later(self._latency / 2, hear, payload)
 
     def subscribe(self, channel: str, callback: Callable[[str], None]) -> Callable[[], None]:
-        self._subscribed.append(callback)
-        return lambda: self._subscribed.remove(callback)
+        def hear(payload: str) -> None:
+            if not (self.deaf or self.silent or self.cut):
+                callback(payload)
+
+        self._database.subscribed.append(hear)
+        return lambda: self._database.subscribed.remove(hear)
+
+
+class Worker:
+    """A process of its own, but for the loop: a boundary and a line to the database."""
+
+    def __init__(self, cluster: Cluster, number: int) -> None:
+        self._cluster = cluster
+        self.line = Line(cluster.database, cluster.latency)
+        self.boundary = ModelBoundary(
+            limits=cluster.limits,
+            shared=PostgresSharedLimits(self.line),
+            clock=cluster.loop.time,
+            jitter=random.Random(number).random,
+        )
+        self.sent: list[float] = []
+        self.calls: list[asyncio.Task[Any]] = []
+
+    async def _call(self, send: Callable[[], Awaitable[Any]] | None) -> Any:
+        async def counted() -> Any:
+            self.sent.append(self._cluster.loop.time())
+            return await (send or self._cluster.provider.send)()
+
+        return await self.boundary.call(new_run(self.boundary), Client(), counted)
+
+    def call(self, send: Callable[[], Awaitable[Any]] | None = None) -> asyncio.Task[Any]:
+        self.calls.append(asyncio.ensure_future(self._call(send)))
+        return self.calls[-1]
+
+    async def die(self) -> None:
+        """As by kill -9: what it did ends, and nobody hears of it again."""
+        self.line.silent = True
+        for call in self.calls:
+            call.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
 
 
 class Cluster:
-    """Workers of one provider; each with a boundary of its own, all sharing one store."""
+    """Workers that call one provider and share its limits."""
 
     def __init__(
         self, provider: Simulation, workers: int, *, limits: ProviderLimits | None = None, latency: float = 0.001
     ) -> None:
         self.provider = provider
         self.loop = provider.loop
-        self.sql = MemorySql(self.loop, latency)
+        self.latency = latency
+        self.database = Database(self.loop)
         self.limits = {"simulated": limits} if limits is not None else {}
-        self.boundaries = [self.new_worker() for _ in range(workers)]
-        self.sent: list[float] = []
+        self.workers: list[Worker] = []
+        for _ in range(workers):
+            self.new_worker()
 
-    def new_worker(self) -> ModelBoundary:
-        return ModelBoundary(
-            limits=self.limits,
-            shared=PostgresSharedLimits(self.sql),
-            clock=self.loop.time,
-            jitter=random.Random(1).random,
-        )
+    def new_worker(self) -> Worker:
+        self.workers.append(Worker(self, len(self.workers)))
+        return self.workers[-1]
 
-    async def call(self, boundary: ModelBoundary, send: Callable[[], Awaitable[Any]] | None = None) -> Any:
-        async def counted() -> Any:
-            self.sent.append(self.loop.time())
-            return await (send or self.provider.send)()
+    @property
+    def sent(self) -> list[float]:
+        return sorted(time for worker in self.workers for time in worker.sent)
 
-        return await boundary.call(new_run(boundary), Client(), counted)
+    @property
+    def exchanges(self) -> int:
+        """Changes of the state of a provider until now."""
+        return sum(version for version, _ in self.database.rows.values())
 
     async def calls(self, number: int) -> list[Any]:
         """So many calls at once, dealt out to the workers in turn."""
-        workers = self.boundaries
-        return await asyncio.gather(*(self.call(workers[n % len(workers)]) for n in range(number)))
+        return await asyncio.gather(*(self.workers[n % len(self.workers)].call() for n in range(number)))
+
+    def run(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(awaitable)
 
     def burst_of(self, calls: int) -> float:
         """Make that many calls at once; returns how long they took."""
         start = self.loop.time()
-        self.loop.run_until_complete(self.calls(calls))
+        self.run(self.calls(calls))
         return self.loop.time() - start
+
+    def close(self) -> None:
+        """End all workers; nothing of them may be left."""
+
+        async def close_all() -> None:
+            for worker in self.workers:
+                for call in worker.calls:
+                    call.cancel()
+                await asyncio.gather(*worker.calls, return_exceptions=True)
+            await asyncio.gather(*(worker.boundary.close() for worker in self.workers))
+            await asyncio.sleep(0)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, "something is left behind"
+
+        self.run(close_all())
+        self.loop.close()
 
 
 def most_within(times: list[float], seconds: float) -> int:
