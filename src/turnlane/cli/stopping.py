@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from turnlane.cli.assembly import RunningServer, complaints, new_loop
+from turnlane.cli.complaint import FAILED
 from turnlane.runtime.settings import ProcessSettings
 from turnlane.telemetry.events import emit
 from turnlane.telemetry.logs import start_logs
@@ -18,6 +19,9 @@ from turnlane.telemetry.redact import remember_secrets
 
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which a thread that computes lets another one run."""
+
+LAST_WORDS: Final = 3.0
+"""Seconds after the grace in which turns are given back, if the store is there to take them."""
 
 
 def run_until_stopped(
@@ -54,8 +58,23 @@ async def _run(
             sys.stdout.write(greeting(server))
             sys.stdout.flush()
         await _first_of(stop, server.stopped)
+        leaving = asyncio.create_task(_leave_without_the_store(server, settings.grace))
         await server.drain(settings.grace)
+    leaving.cancel()
     return 0
+
+
+async def _leave_without_the_store(server: RunningServer, grace: float) -> None:
+    """End the process when its turns can't be given back because the store is away: their leases will end, too."""
+    await asyncio.sleep(grace + LAST_WORDS)
+    while server.engine.trouble is None:  # noqa: ASYNC110 - an engine tells of its trouble when it is asked
+        await asyncio.sleep(1)
+    emit(
+        f"{server.name}.stopped",
+        released=server.released,
+        note=f"{server.engine.trouble}; turns that ran here run again at another worker when their lease is over",
+    )
+    os._exit(FAILED)
 
 
 def _stop_signal() -> asyncio.Event:
