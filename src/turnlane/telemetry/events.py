@@ -35,6 +35,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "model.call": "a model call ended: provider, model, agent, tokens, seconds, retries, finish_reason, outcome",
     "model.retry": "a model call is tried again: provider, model, agent, tries, delay, status, reason",
     "model.limit": "a provider's limit changed: provider, concurrency, rate, paused",
+    "limits.alone": "the store is away: this process goes on with its last part of the providers' limits: reason",
+    "limits.shared": "the providers' limits are shared with the other workers again",
     "tool.call": "a tool call ended: tool, agent, seconds, outcome (ok, error, timeout, cancelled)",
     "tool.failed": "a tool raised: tool, agent, type, hazard, stack",
     "loop.blocked": "the event loop stood still: seconds, stack, ended (it goes on again), hazard (TL108), note",

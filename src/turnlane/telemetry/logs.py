@@ -44,6 +44,8 @@ LEVELS: Final[Mapping[str, LogLevel]] = {
     "model.call": "info",
     "model.retry": "warning",
     "model.limit": "info",
+    "limits.alone": "warning",
+    "limits.shared": "warning",  # whoever reads of the one must read of the other
     "tool.call": "info",
     "tool.failed": "warning",
     "loop.blocked": "warning",
