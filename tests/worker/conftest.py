@@ -15,7 +15,7 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from turnlane import App
 from turnlane.practice import PracticeProvider
 from turnlane.runtime.agents.agentchat import AgentchatAdapter
-from turnlane.runtime.conversation import Conversation, LedgerEntry, NewTurn, Turn, WhenBusy, new_id
+from turnlane.runtime.conversation import Conversation, JsonObject, LedgerEntry, NewTurn, Turn, WhenBusy, new_id
 from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.testing.turns import user_message
 from turnlane.worker.worker import TurnWorker
@@ -27,15 +27,20 @@ PATIENCE = 10.0
 class Machine:
     """An engine with a worker, for one agent named `agent`. `say` is a whole turn."""
 
-    def __init__(self, folder: Path, factory: Callable[[], Any], **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        factory: Callable[[], Any],
+        make_engine: Callable[[Path], EmbeddedEngine] = EmbeddedEngine,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
+        self._make_engine = make_engine
         self.app = App()
         self.app.add(factory, name="agent", **settings)
-        self.engine = EmbeddedEngine(folder)
-        self.worker = TurnWorker(self.engine, self.app, [AgentchatAdapter()])
 
     async def start(self) -> None:
-        self.engine = EmbeddedEngine(self.folder)
+        self.engine = self._make_engine(self.folder)
         self.worker = TurnWorker(self.engine, self.app, [AgentchatAdapter()])
         await self.engine.open()
         await self.worker.start()
@@ -56,13 +61,18 @@ class Machine:
         await self.die()
         await self.start()
 
-    async def send(self, text: str, conversation: str | None = None, when_busy: WhenBusy = "enqueue") -> Turn:
+    async def send(
+        self,
+        message: str | Sequence[JsonObject],
+        conversation: str | None = None,
+        when_busy: WhenBusy = "enqueue",
+    ) -> Turn:
         made = Conversation(new_id("conv")) if conversation is None else None
         new = NewTurn(
             id=new_id("resp"),
             conversation=made.id if made else str(conversation),
             agent="agent",
-            input=[user_message(text)],
+            input=[user_message(message)] if isinstance(message, str) else message,
             when_busy=when_busy,
             create_conversation=made,
         )

@@ -37,6 +37,7 @@ class Records:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._over = False
+        self._bug: Exception | None = None
 
     def add(self, entry: LedgerEntry) -> None:
         """Keep an entry soon."""
@@ -48,9 +49,15 @@ class Records:
             self._timer = asyncio.get_running_loop().call_later(LINGER, self._start)
 
     async def durable(self) -> None:
-        """Return when everything added before is kept; never when the attempt no longer owns its turn."""
+        """Return when everything added before is kept; never when the attempt no longer owns its turn.
+
+        Raises:
+            Exception: a bug of the engine; nothing is recorded any more.
+        """
         if self._kept >= self._added and not self._over:
             return
+        if self._bug is not None:
+            raise self._bug
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._added, kept))
         self._start()
@@ -127,6 +134,7 @@ class Records:
     def _fail(self, error: Exception) -> None:
         """A bug: whoever waits must hear of it, or waits for ever."""
         self.end()
+        self._bug = error
         for _, kept in self._waiters:
             if not kept.done():
                 kept.set_exception(error)

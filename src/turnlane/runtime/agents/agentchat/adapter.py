@@ -179,9 +179,11 @@ class PreparedAgent:
     async def run(self, input: Sequence[JsonObject], items: Sequence[JsonObject]) -> Answer:
         """See `turnlane.runtime.agent.Prepared.run`."""
         if self._pending is not None and self._humans is not None:
-            self._humans.go_on_from(self._pending["ledger"], answer_text(input))
+            # A turn with the answer may have been interrupted by this one: then the human said both.
+            before = [item for item in items if _is_answer(item)]
+            self._humans.go_on_from(self._pending["ledger"], answer_text([*before, *input]))
             self._transcript.mute(self._pending["seen"])
-            self._unread += items
+            self._unread += [item for item in items if not _is_answer(item)]
             input, items = self._pending["input"], self._pending["items"]
         else:
             items = [*self._never_answered(), *self._unread, *items]
@@ -437,6 +439,10 @@ _TOLD_OTHERWISE: Final = (
 def _quiet_the_clients() -> None:
     for message in _TOLD_OTHERWISE:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
+
+
+def _is_answer(item: JsonObject) -> bool:
+    return item.get("type") == "function_call_output"
 
 
 def _is_background(item: JsonObject) -> bool:
