@@ -349,8 +349,10 @@ BEGIN
 END
 $$;
 
--- Claim for a process what it has room for, the longest-waiting conversations first. A row with nothing but its `n` is
--- a turn whose owner let its lease run out; it has to be put back first.
+-- Claim for a process what it has room for, of the agent first whose oldest turn waits longest. What this costs does
+-- not depend on how many turns wait: heads of lanes are found by an index (an earlier turn of the same conversation
+-- keeps its row in `work` until the commit that ends it), and exactly their messages are read, as pgmq reads them.
+-- pgmq's own reads of groups look at the whole queue.
 CREATE FUNCTION turnlane.claim(
     owner integer, agents text[], rooms integer[], total integer, lease integer, block bigint
 ) RETURNS TABLE (
@@ -360,45 +362,65 @@ CREATE FUNCTION turnlane.claim(
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    picked record;
+    now_ double precision := turnlane.now();
+    one record;
+    part record;
+    heads bigint[] := '{}';
+    more bigint[];
+    read_turns bigint[];
+    read_receipts integer[];
+    turns bigint[] := '{}';
+    receipts integer[] := '{}';
 BEGIN
-    FOR picked IN
-        SELECT r.queue, count(*)::integer AS many FROM (
-            SELECT w.queue, w.turn FROM unnest(agents, rooms) AS a (agent, room),
-            LATERAL (
-                SELECT work.queue, work.turn FROM turnlane.work
-                WHERE work.agent = a.agent AND work.status = 'queued'
-                    AND (work.not_before IS NULL OR work.not_before <= turnlane.now())
-                    AND NOT EXISTS (
-                        SELECT FROM turnlane.work earlier WHERE earlier.conversation = work.conversation
-                            AND earlier.position < work.position)
-                ORDER BY work.turn LIMIT a.room) w
-            ORDER BY w.turn LIMIT total) r
-        GROUP BY r.queue ORDER BY min(r.turn)
+    FOR one IN
+        SELECT a.agent, a.room FROM unnest(agents, rooms) AS a (agent, room), LATERAL (
+            SELECT w.turn FROM turnlane.work w WHERE w.agent = a.agent AND w.status = 'queued'
+            ORDER BY w.turn LIMIT 1) oldest
+        ORDER BY oldest.turn
     LOOP
-        RETURN QUERY
-        WITH head AS (
-            SELECT m.msg_id, m.read_ct, (m.message ->> 'turn')::bigint AS turn
-            FROM pgmq.read_grouped_head(picked.queue, lease, picked.many) m
-        ), claimed AS (
-            UPDATE turnlane.work w SET status = 'running', attempt = w.attempt + 1, events_from = w.attempt * block,
-                receipt = head.read_ct, process = owner, started_at = turnlane.now()
-            FROM head WHERE w.turn = head.turn AND w.message = head.msg_id AND w.status = 'queued'
-            RETURNING w.*
-        )
-        SELECT t.n, t.id, c.id, t.agent, t.key, t.position, w.attempt, w.created_at, w.not_before, w.started_at,
-            t.idempotency_key, t.request, w.queue, w.message, w.receipt, s.data, s.absorbed,
-            CASE WHEN w.attempt > 1 THEN ARRAY(
-                SELECT l.entries FROM turnlane.ledger l WHERE l.turn = w.turn ORDER BY l.attempt, l.part) END
-        FROM claimed w
-        JOIN turnlane.turn t ON t.n = w.turn
-        JOIN turnlane.conversation c ON c.n = w.conversation
-        LEFT JOIN turnlane.state s ON s.conversation = w.conversation
-        UNION ALL
-        SELECT h.turn, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL
-        FROM head h WHERE NOT EXISTS (SELECT FROM claimed w WHERE w.turn = h.turn);
+        SELECT array_agg(picked.turn) INTO more FROM (
+            SELECT w.turn FROM turnlane.work w
+            WHERE w.agent = one.agent AND w.status = 'queued' AND (w.not_before IS NULL OR w.not_before <= now_)
+                AND NOT EXISTS (
+                    SELECT FROM turnlane.work earlier WHERE earlier.conversation = w.conversation
+                        AND earlier.position < w.position)
+            ORDER BY w.turn LIMIT least(one.room, total - cardinality(heads)) FOR UPDATE OF w SKIP LOCKED) picked;
+        heads := heads || more;
     END LOOP;
+
+    FOR part IN
+        SELECT w.queue, array_agg(w.message) AS messages FROM turnlane.work w WHERE w.turn = ANY (heads)
+        GROUP BY w.queue ORDER BY w.queue
+    LOOP
+        EXECUTE format('WITH free AS (
+                SELECT m.msg_id FROM pgmq.%1$I m WHERE m.msg_id = ANY ($1) AND m.vt <= clock_timestamp()
+                FOR UPDATE SKIP LOCKED
+            ), read AS (
+                UPDATE pgmq.%1$I m SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = m.read_ct + 1,
+                    last_read_at = clock_timestamp()
+                FROM free WHERE m.msg_id = free.msg_id
+                RETURNING (m.message ->> ''turn'')::bigint AS turn, m.read_ct
+            ) SELECT array_agg(turn), array_agg(read_ct) FROM read', 'q_' || part.queue)
+            INTO read_turns, read_receipts USING part.messages, lease;
+        turns := turns || read_turns;
+        receipts := receipts || read_receipts;
+    END LOOP;
+
+    RETURN QUERY
+    WITH claimed AS (
+        UPDATE turnlane.work w SET status = 'running', attempt = w.attempt + 1, events_from = w.attempt * block,
+            receipt = r.receipt, process = owner, started_at = now_
+        FROM unnest(turns, receipts) AS r (turn, receipt) WHERE w.turn = r.turn
+        RETURNING w.*
+    )
+    SELECT t.n, t.id, c.id, t.agent, t.key, t.position, w.attempt, w.created_at, w.not_before, w.started_at,
+        t.idempotency_key, t.request, w.queue, w.message, w.receipt, s.data, s.absorbed,
+        CASE WHEN w.attempt > 1 THEN ARRAY(
+            SELECT l.entries FROM turnlane.ledger l WHERE l.turn = w.turn ORDER BY l.attempt, l.part) END
+    FROM claimed w
+    JOIN turnlane.turn t ON t.n = w.turn
+    JOIN turnlane.conversation c ON c.n = w.conversation
+    LEFT JOIN turnlane.state s ON s.conversation = w.conversation;
 END
 $$;
 
