@@ -97,6 +97,8 @@ class Acceptance:
     def __init__(self, bounds: Bounds, told: Told, mean_seconds: Callable[[], float]) -> None:
         self.bounds = bounds
         self.estimate = 0
+        self.accepted = False
+        """Whether turns were accepted here since somebody last counted."""
         self._told = told
         self._mean_seconds = mean_seconds
         self._agents: dict[str, int] = {}
@@ -137,13 +139,17 @@ class _Batch:
         self._effects: list[Effect] = []
         self._unstored: list[tuple[Call, NewTurn, int, str]] = []
         """Turns that were decided on: call, turn, position, request."""
-        self._unstored_keys: set[tuple[str, str]] = set()
+        self._unstored_conversations: list[NewTurn] = []
         self._unstored_items: list[tuple[str, int, str | None, str]] = []
+        """Conversation, position, id, data."""
+        self._same_keys: dict[tuple[str, str], tuple[str, str | None]] = {}
+        """Idempotency keys that are taken: the turn, and the fingerprint of its request."""
         self._queued: int | None = None
 
     async def accept(self, calls: Sequence[Call]) -> list[Effect]:
         news = [call.what.new for call in calls]
         await self._hold({new.conversation for new in news})
+        await self._find_same_keys(news)
         for call in calls:
             try:
                 await self._accept_one(call, call.what.new)
@@ -175,23 +181,34 @@ class _Batch:
         """What became of this very request when it was tried before, or of one with its idempotency key."""
         if call.tries and (done := await rows.read_turn(self._connection, new.id)) is not None:
             return Accepted(done, created=True)
-        if new.idempotency_key is None:
+        if new.idempotency_key is None or (same := self._same_keys.get((new.key, new.idempotency_key))) is None:
             return None
-        if (new.key, new.idempotency_key) in self._unstored_keys:
-            await self._store()
-        found = await self._connection.fetchrow(
-            """SELECT t.id, i.fingerprint FROM turnlane.idempotency i JOIN turnlane.turn t ON t.n = i.turn
-            WHERE i.key = $1 AND i.idempotency_key = $2""",
-            new.key,
-            rows.storable(new.idempotency_key),
-        )
-        if found is None:
-            return None
-        if found["fingerprint"] != new.fingerprint:
-            raise IdempotencyMismatch(found["id"])
-        turn = await rows.read_turn(self._connection, found["id"])
+        turn_id, fingerprint = same
+        if fingerprint != new.fingerprint:
+            raise IdempotencyMismatch(turn_id)
+        await self._store()  # it may be of this very batch
+        turn = await rows.read_turn(self._connection, turn_id)
         assert turn is not None
         return Accepted(turn, created=False)
+
+    async def _find_same_keys(self, news: Sequence[NewTurn]) -> None:
+        keyed = [(new.key, new.idempotency_key) for new in news if new.idempotency_key is not None]
+        if not keyed:
+            return
+        found = await self._connection.fetch(
+            """SELECT a.i, t.id, i.fingerprint
+            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a (key, idempotency_key, i)
+            JOIN turnlane.idempotency i ON i.key = a.key AND i.idempotency_key = a.idempotency_key
+            JOIN turnlane.turn t ON t.n = i.turn""",
+            [key for key, _ in keyed],
+            [rows.storable(idempotency_key) for _, idempotency_key in keyed],
+        )
+        for row in found:
+            self._same_keys[keyed[row["i"] - 1]] = (row["id"], row["fingerprint"])
+
+    def _take_key(self, new: NewTurn, turn_id: str) -> None:
+        if new.idempotency_key is not None:
+            self._same_keys[new.key, new.idempotency_key] = (turn_id, new.fingerprint)
 
     def _lane(self, new: NewTurn) -> HeldLane:
         """Raises: ConversationNotFound, WrongAgent."""
@@ -218,6 +235,7 @@ class _Batch:
         with told_as_json("the turn"):
             request = request_text(new)
             items = item_rows(lane.last_position + 1, new.items)
+        stopped = False
         if lane.unfinished:
             if new.when_busy == "reject":
                 raise ConversationBusy(new.conversation, str(lane.first_turn))
@@ -227,11 +245,13 @@ class _Batch:
                 await self._check_total(-lane.waiting)
                 await self._stop_lane(new, "interrupt" if new.when_busy == "interrupt" else "rollback")
                 lane = self._lane(new)
-        await self._check_bounds(new, lane)
+                stopped = True
+        if not stopped:
+            # Nothing is refused once something was changed for it.
+            await self._check_bounds(new, lane)
         await self._settle(lane, new, items)
         self._unstored.append((call, new, lane.last_position + len(items) + 1, request))
-        if new.idempotency_key is not None:
-            self._unstored_keys.add((new.key, new.idempotency_key))
+        self._take_key(new, new.id)
         lane.last_position += len(items) + 1
         lane.latest = new.id
         lane.unfinished += 1
@@ -293,9 +313,8 @@ class _Batch:
             return False
         turn = await rows.read_turn(self._connection, waiting["id"])
         assert turn is not None
-        if items:
-            assert lane.number is not None
-            await insert_items(self._connection, lane.number, items)
+        self._unstored_items += [(new.conversation, *item) for item in items]
+        self._take_key(new, turn.id)
         lane.last_position = max(lane.last_position, position)
         self._effects.append(partial(self._told.accepted, turn, delay))
         self._effects.append(partial(call.succeed, Accepted(turn, created=False, joined=True)))
@@ -326,27 +345,57 @@ class _Batch:
     async def _settle(self, lane: HeldLane, new: NewTurn, items: Sequence[tuple[int, str | None, str]]) -> None:
         """The conversation is there and belongs to the turn's agent; its items are to be stored."""
         if lane.number is None:
-            made = new.create_conversation
-            assert made is not None
-            lane.number = await create_conversation(
-                self._connection, made.id, new.key, new.agent, made.metadata, made.created_at
-            )
+            if new.conversation not in self._lanes:
+                self._lanes[new.conversation] = lane
+                self._unstored_conversations.append(new)
             lane.agent = new.agent
-            self._lanes[new.conversation] = lane
         elif lane.agent is None:
             await self._connection.execute(
                 "UPDATE turnlane.conversation SET agent = $1 WHERE n = $2", new.agent, lane.number
             )
             lane.agent = new.agent
+        self._unstored_items += [(new.conversation, *item) for item in items]
+
+    async def _store_conversations(self) -> None:
+        news, self._unstored_conversations = self._unstored_conversations, []
+        made = [new.create_conversation for new in news if new.create_conversation is not None]
+        if made:
+            await self._connection.execute(
+                """INSERT INTO turnlane.conversation (id, key, agent, metadata, created_at)
+                SELECT a.id, a.key, a.agent, a.metadata, coalesce(nullif(a.created_at, 0), turnlane.now())
+                FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[])
+                    AS a (id, key, agent, metadata, created_at)""",
+                [conversation.id for conversation in made],
+                [new.key for new in news],
+                [new.agent for new in news],
+                [to_text(dict(conversation.metadata)) for conversation in made],
+                [conversation.created_at for conversation in made],
+            )
+
+    async def _store_items(self) -> None:
+        items, self._unstored_items = self._unstored_items, []
         if items:
-            await insert_items(self._connection, lane.number, items)
+            await self._connection.execute(
+                """INSERT INTO turnlane.item SELECT c.n, a.position, a.id, a.data
+                FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[]) AS a (home, position, id, data)
+                JOIN turnlane.conversation c ON c.id = a.home""",
+                [home for home, _, _, _ in items],
+                [position for _, position, _, _ in items],
+                [None if item_id is None else rows.storable(item_id) for _, _, item_id, _ in items],
+                [data for _, _, _, data in items],
+            )
 
     async def _store(self) -> None:
         """Store the turns that were decided on."""
+        await self._store_conversations()
+        await self._store_items()
         unstored, self._unstored = self._unstored, []
-        self._unstored_keys.clear()
         if not unstored:
             return
+        self._acceptance.estimate += len(unstored)
+        self._acceptance.accepted = True
+        if self._queued is not None:
+            self._queued += len(unstored)
         news = [new for _, new, _, _ in unstored]
         delays = [new.delay if new.when_busy == "debounce" else 0.0 for new in news]
         stored = await self._connection.fetch(
@@ -365,9 +414,8 @@ class _Batch:
         )
         times = {row["id"]: (row["n"], row["created_at"], row["not_before"]) for row in stored}
         for (call, new, position, _), delay in zip(unstored, delays, strict=True):
-            number, created_at, not_before = times[new.id]
+            _, created_at, not_before = times[new.id]
             turn = _first_turn(new, position, created_at, not_before)
-            self._lanes[new.conversation].last_waiting = number
             self._effects.append(partial(self._told.accepted, turn, delay))
             self._effects.append(partial(call.succeed, Accepted(turn, created=True)))
 

@@ -339,6 +339,7 @@ class PostgresEngine(Engine):
     async def stats(self) -> EngineStats:
         stats = await self._reader.read(rows.read_stats)
         self._acceptance.estimate = stats.queued
+        self._acceptance.accepted = False
         return stats
 
     # --- conversations ---
@@ -551,6 +552,8 @@ class PostgresEngine(Engine):
             self._refresh(watched)
         if self._holds:
             self._spawn(self._look_for_stops())
+        if self._acceptance.accepted:
+            self._spawn(self.stats())  # whether the whole queue comes near its bound
 
     async def _look_for_stops(self) -> None:
         """Requests to stop whose notice was lost."""
@@ -642,6 +645,8 @@ class PostgresEngine(Engine):
 
     async def _look(self, turn_ids: Sequence[str]) -> list[rows.Look]:
         """Read how far turns are, and tell those who wait for them."""
+        if not turn_ids:
+            return []
         looks = await self._reader.read(partial(_on(rows.look_at), turn_ids))
         for look in looks:
             live = self._live.get(look.turn.id)
@@ -666,15 +671,19 @@ class PostgresEngine(Engine):
         while self._refreshing:
             wanted = list(self._refreshing)
             try:
-                looks = await self._look(wanted)
+                found = await self._reader.read(partial(_on(rows.glance_at), wanted))
+                ended = [glance.id for glance in found if glance.ended and glance.id in self._live]
+                await self._look(ended)
             except EngineUnavailable:
                 self._refreshing.clear()  # the next tick looks again
                 return
             self._refreshing.difference_update(wanted)
-            found = {look.turn.id for look in looks}
-            for turn_id in wanted:
-                if turn_id not in found:
-                    self._deleted(turn_id)
+            for glance in found:
+                live = self._live.get(glance.id)
+                if live is not None and not live.over and glance.id not in self._holds:
+                    live.follow(glance.floor, glance.last_seq)
+            for turn_id in {*wanted} - {glance.id for glance in found}:
+                self._deleted(turn_id)
 
     async def _next_events(self, live: LiveTurn, after: int) -> Sequence[TurnEvent]:
         """The next events behind `after` that exist, from the tail or else a page of the store."""

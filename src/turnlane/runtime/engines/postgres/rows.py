@@ -101,6 +101,31 @@ async def look_at(connection: Connection, turn_ids: Sequence[str]) -> list[Look]
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """How far a turn is, without what it holds."""
+
+    id: str
+    ended: bool
+    floor: int
+    last_seq: int
+
+
+async def glance_at(connection: Connection, turn_ids: Sequence[str]) -> list[Glance]:
+    """The turns that there are of these."""
+    rows = await connection.fetch(
+        """SELECT t.id, t.finished_at IS NOT NULL AS ended, coalesce(w.events_from, t.events_from) AS floor,
+            coalesce(e.last_seq, -1) AS last_seq
+        FROM turnlane.turn t
+        LEFT JOIN turnlane.work w ON w.turn = t.n
+        LEFT JOIN LATERAL (SELECT last_seq FROM turnlane.event_chunk WHERE turn = t.n
+            ORDER BY first_seq DESC LIMIT 1) e ON true
+        WHERE t.id = ANY ($1)""",
+        [storable(turn_id) for turn_id in turn_ids],
+    )
+    return [Glance(row["id"], row["ended"], row["floor"], max(row["last_seq"], row["floor"] - 1)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFilter:
     """Which turns to list; None means all. `before` is the id of the last turn seen."""
 
