@@ -372,6 +372,17 @@ async def serve(tmp_path: Path, open_engine: OpenEngine) -> AsyncIterator[Serve]
         yield start
 
 
+@pytest.fixture
+async def serve_with() -> AsyncIterator[Serve]:
+    """Start servers over engines of the test's own: `await serve_with(engine, keys=ApiKeys(...), ...)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(engine: Engine, **options: Any) -> Served:
+            return await stack.enter_async_context(_served(engine, **options))
+
+        yield start
+
+
 @pytest.fixture(scope="session")
 def serve_in(open_engine: OpenEngine) -> Any:
     """`async with serve_in(folder, ...) as served`, for tests with a loop of their own."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +105,33 @@ async def test_a_writer_that_died_is_trouble(engine: EmbeddedEngine, told: list[
 
 
 async def test_a_probe_writes_and_changes_nothing(engine: EmbeddedEngine) -> None:
-    def version(connection: Any) -> Any:
-        return connection.execute("PRAGMA user_version").fetchone()
+    def dump(connection: Any) -> Any:
+        version = connection.execute("PRAGMA user_version").fetchone()
+        return version, connection.execute("SELECT name FROM sqlite_schema").fetchall()
 
-    before = await engine._writer.submit(version)
+    before = await engine._writer.submit(dump)
     size = (engine.folder / "turnlane.db-wal").stat().st_size
-    await engine._writer.submit(sqlite_watch.write_something)
-    assert await engine._writer.submit(version) == before
+    files = sorted(engine.folder.iterdir())
+    await engine._writer.submit(partial(sqlite_watch.write_something, engine.path))
+    assert await engine._writer.submit(dump) == before
     assert (engine.folder / "turnlane.db-wal").stat().st_size > size
+    assert sorted(engine.folder.iterdir()) == files
+
+
+async def test_a_probe_notices_that_the_database_or_its_disk_has_no_room(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = partial(sqlite_watch.write_something, engine.path)
+    await limit(engine, 1)
+    with pytest.raises(EngineUnavailable, match="is full"):
+        await engine._writer.submit(probe)
+    await limit(engine, 1_000_000)
+    await engine._writer.submit(probe)
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sqlite_watch.os, "fsync", full_disk)
+    with pytest.raises(EngineUnavailable, match="No space left"):
+        await engine._writer.submit(probe)
+    assert not list(engine.folder.glob("*-probe"))

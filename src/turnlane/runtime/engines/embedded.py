@@ -415,7 +415,7 @@ class EmbeddedEngine(Engine):
 
     def _probe(self) -> None:
         if self._writer.is_open:
-            self._writer.submit(write_something).add_done_callback(_looked_at)
+            self._writer.submit(partial(write_something, self.path)).add_done_callback(_looked_at)
 
     def _died(self, reason: EngineUnavailable) -> None:
         self._watch.failed(reason)

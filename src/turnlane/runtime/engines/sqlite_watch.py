@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from turnlane.runtime.engine import EngineError, EngineUnavailable
@@ -13,6 +16,9 @@ from turnlane.telemetry.outage import Outage
 
 PROBE_PAUSE: Final = 1.0
 """Seconds between two tries while the file can't be used: nobody else may try, since /readyz keeps users away."""
+
+PROBE_SIZE: Final = 256 * 1024
+"""Bytes."""
 
 QUIET: Final = 2.0
 """Seconds without a failure after which all is well. A disk that is nearly full takes small changes and refuses
@@ -64,7 +70,36 @@ class StoreWatch:
             self._probe()
 
 
-def write_something(connection: sqlite3.Connection) -> None:
-    """A change of the file that changes nothing: SQLite writes the page with the schema's version anew."""
+def write_something(path: Path, connection: sqlite3.Connection) -> None:
+    """A change of the database that changes nothing, and the same of its disk: both need room.
+
+    Neither shows the other: SQLite may have room in its own files when the disk has none left.
+
+    Raises:
+        EngineUnavailable, sqlite3.Error
+    """
+    _write_beside(path)
+    connection.execute("SAVEPOINT probe")
+    connection.execute("CREATE TABLE probe (room)")
+    connection.execute("INSERT INTO probe VALUES (zeroblob(?))", (PROBE_SIZE,))
+    connection.execute("ROLLBACK TO probe")
+    connection.execute("RELEASE probe")
+    # Written even though it is the same: so that the file's end is written and synced, too.
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version = {version}")
+
+
+def _write_beside(path: Path) -> None:
+    scratch = path.with_name(f"{path.name}-probe")
+    try:
+        with scratch.open("wb") as file:
+            file.write(bytes(PROBE_SIZE))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.unlink()
+    except OSError as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise EngineUnavailable(
+            f"the disk of {path} can't be written ({error.strerror}): free some space"
+        ) from error
