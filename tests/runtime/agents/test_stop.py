@@ -121,6 +121,22 @@ class TestDuringAModelCall:
             assert len(attempt.events) == shown
             del attempt
 
+    async def test_while_a_piece_of_a_stream_is_shown(self, talk, agent, provider):
+        """The provider learns at once that nobody reads on: what it says after a stop is paid for by nobody."""
+        provider.use(lambda request: Answer(text="word " * 200, tokens_per_second=100))
+        conversation = talk(lambda: agent("ann", model_client_stream=True))
+        attempt = conversation.begin("red")
+        show = attempt.run.publish
+
+        def show_and_stop(event: Any) -> None:
+            show(event)
+            if event.kind == "text.delta":
+                attempt.stop()
+
+        attempt.run.publish = show_and_stop
+        await attempt.ended(within=AT_ONCE)
+        await until(attempt, lambda _: provider.requests[-1].disconnected, within=AT_ONCE)
+
     async def test_in_the_middle_of_a_stream_of_a_team(self, talk, agent, provider):
         provider.use(lambda request: Answer(text="one two three", fault=Fault("stall_stream", after_chunks=1)))
         conversation = talk(lambda: RoundRobinGroupChat([agent("ann", model_client_stream=True)], max_turns=1))

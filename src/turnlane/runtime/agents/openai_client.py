@@ -77,12 +77,26 @@ class WatchedCall:
     tool calls and beside usage.
     """
 
-    __slots__ = ("done", "finish_reason", "seen")
+    __slots__ = ("_streams", "done", "finish_reason", "seen")
 
     def __init__(self) -> None:
         self.seen = False
         self.done = False
         self.finish_reason: str | None = None
+        self._streams: list[Any] = []
+
+    def sees(self, stream: Any) -> None:
+        """An answer of the call begins to arrive."""
+        self._streams.append(stream)
+
+    async def close(self) -> None:
+        """Hang up on answers that nobody reads to their end.
+
+        A generator that is left half-way is closed when it is collected, and until then the provider writes, and
+        bills, an answer that nobody wants.
+        """
+        for stream in self._streams:
+            await stream.aclose()
 
 
 _watched: ContextVar[WatchedCall | None] = ContextVar("turnlane_watched_call", default=None)
@@ -117,6 +131,8 @@ class _ProcessTransport(httpx.AsyncBaseTransport):  # type: ignore[misc]
                 return refusal
             self._mark_loop_of_a_tool()
         response = await self._pool().handle_async_request(request)
+        if call is not None:
+            call.sees(response.stream)
         if call is not None and response.status_code == 200 and "content-encoding" not in response.headers:
             call.seen = True
             response.stream = _WatchedStream(response.stream, call)

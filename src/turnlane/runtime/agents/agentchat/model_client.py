@@ -104,8 +104,8 @@ class BoundaryClient(ChatCompletionClient):
             more: dict[str, Any] = {}
             if self.is_openai and "stream_options" not in self._create_args(extra_create_args):
                 more["include_usage"] = True  # without it, OpenAI's streams count no tokens
-            try:
-                with openai_client.watched_call() as watch:
+            with openai_client.watched_call() as watch:
+                try:
                     async for piece in self.inner.create_stream(
                         messages,
                         tools=tools,
@@ -121,10 +121,12 @@ class BoundaryClient(ChatCompletionClient):
                         result = _with_true_end(piece, watch)
                         self._check_end(result, watch)
                         yield result
-            except Exception as error:
-                if self.is_openai:
-                    raise openai_client.malformed(error, json_output) from error
-                raise
+                except Exception as error:
+                    if self.is_openai:
+                        raise openai_client.malformed(error, json_output) from error
+                    raise
+                finally:
+                    await watch.close()
 
         async for piece in self._run.boundary.stream(self._run, self, send, asked):
             if isinstance(piece, CreateResult):
