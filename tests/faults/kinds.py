@@ -27,6 +27,9 @@ WAKES: Final = LEASE / 3 + 0.5
 JUMP: Final = 3600.0
 """Seconds that a clock jumps, at most, in either direction."""
 
+STEP_BACK: Final = 2.0
+"""Seconds that PostgreSQL's clock jumps back, at most: what waits there waits for so much longer."""
+
 PROVIDER: Final[dict[str, dict[str, Any]]] = {
     "provider_429": {"kind": "rate_limit", "retry_after": 0.1, "rate": 0.7},
     "provider_quota": {"kind": "insufficient_quota", "rate": 0.2},
@@ -170,7 +173,7 @@ def _of_postgres(system: Cluster) -> list[Kind]:
 
     async def jump(chance: Random) -> float:
         jumped = time.monotonic()
-        server.set_clock(chance.uniform(-JUMP, JUMP))
+        server.set_clock(server.offset + chance.uniform(-STEP_BACK, JUMP))
         # Every lease may be over at once, and nobody knows before its next heartbeat.
         system.history.stalled(jumped, jumped + WAKES + 1.0)
         return jumped

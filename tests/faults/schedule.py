@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -92,6 +93,7 @@ class Course:
 
     def __init__(self, schedule: Schedule, folder: Path, zygote: Zygote) -> None:
         self.schedule = schedule
+        self._folder = folder
         self.history = History()
         self.struck = Struck()
         self.missing: dict[str, str] = {}
@@ -173,9 +175,17 @@ class Course:
         chance = self.schedule.chance(f"lane {name}")
         for number, kind in enumerate(lane):
             await anyio.sleep(chance.uniform(0.0, 0.3))
+            self._tell(f"{kind.name} strikes")
             whole = await kind.strike(random.Random(chance.getrandbits(64)))
+            self._tell(f"{kind.name} is over")
             await self._probe(f"{kind.name} {number}")
             self.struck.recovered[kind.name].append(time.monotonic() - whole)
+            self._tell(f"{kind.name} recovered after {time.monotonic() - whole:.2f} s")
+
+    def _tell(self, what: str) -> None:
+        """Into a journal beside the logs, with the times of both."""
+        with (self._folder / "faults.log").open("a") as journal:
+            journal.write(f"{datetime.now(UTC):%H:%M:%S.%f} {time.monotonic():.3f} {what}\n")
 
     async def _probe(self, what: str) -> None:
         """A new user is answered."""

@@ -207,6 +207,7 @@ class Cluster(System):
             self.server.restart()
 
     def _look_at_store(self) -> list[str]:
+        shutil.copy(self.server.log, self.folder / "postgres.log")
         queued = self.server.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", self.database)
         return [] if queued else ["PostgreSQL does not answer"]
 
@@ -216,7 +217,13 @@ class JumpingServer(PostgresServer):
 
     def __init__(self, folder: Path | None) -> None:
         # Small, because it may live in memory.
-        settings = {"max_wal_size": "128MB", "min_wal_size": "32MB", "shared_buffers": "64MB"}
+        settings = {
+            "max_wal_size": "128MB",
+            "min_wal_size": "32MB",
+            "shared_buffers": "64MB",
+            "log_lock_waits": "on",
+            "log_line_prefix": "%m [%p] ",
+        }
         super().__init__(settings=settings, folder=folder)
         self._clock = self.folder / "clock"
         self.set_clock(0)
@@ -227,8 +234,9 @@ class JumpingServer(PostgresServer):
 
     def set_clock(self, seconds: float) -> None:
         """Let its clock be off by so much, from now on."""
+        self.offset = round(seconds)
         fresh = self._clock.with_suffix(".new")
-        fresh.write_text(f"{seconds:+.0f}\n")
+        fresh.write_text(f"{self.offset:+d}\n")
         fresh.replace(self._clock)
 
     def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
