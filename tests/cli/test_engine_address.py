@@ -81,6 +81,7 @@ def test_a_password_among_the_arguments_is_noticed() -> None:
         ("postgresql://ann:sec#ret@db/shop", "# as %23"),
         ("postgresql://ann:sec?ret@db/shop", "? as %3F"),
         ("postgresql://ann:secret@[::1/shop", "can't be read"),
+        ("postgresql://ann:secret@db:5432,other:five/shop", "port that is no number"),
         ("sqlite:///", "names no folder"),
         ("sqlite://secret/shop", "names no folder"),
     ],

@@ -133,18 +133,21 @@ def _check_postgresql(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineAddressError(f"the URL of --engine can't be read ({error}): write {KINDS}") from None
-    if _cut_short(parts):
+    if _ports_are_numbers(parts):
+        return
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        # What stands as the port is the beginning of a password.
         raise EngineAddressError(
             "the password in the URL of --engine holds a character that ends it: write / as %2F, # as %23, "
             "? as %3F and @ as %40, or keep the password in PGPASSWORD or a password file"
         )
+    raise EngineAddressError(f"the URL of --engine has a port that is no number: write {KINDS}")
 
 
-def _cut_short(parts: SplitResult) -> bool:
-    """Whether what stands as the port is the beginning of a password."""
-    behind = f"{parts.path}{parts.query}{parts.fragment}"
-    host = parts.netloc.rpartition("@")[2]
-    return "@" in behind and re.search(r":(?!\d*(?:,|$|\]))[^\]]*$", host) is not None
+def _ports_are_numbers(parts: SplitResult) -> bool:
+    """Of all hosts: there may be several, as HOST:PORT,HOST:PORT."""
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return all(re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d*)?", host) for host in hosts)
 
 
 def _folder_of(url: str) -> Path:
