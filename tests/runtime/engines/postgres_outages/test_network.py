@@ -8,7 +8,7 @@ import pytest
 from turnlane.runtime.engine import EngineUnavailable
 from turnlane.runtime.engines.postgres.engine import PostgresEngine
 from turnlane.testing.postgres_server import PostgresServer
-from turnlane.testing.scripted_worker import first_turn
+from turnlane.testing.scripted_worker import ScriptedWorker, first_turn, outcome
 from turnlane.testing.tcp_proxy import Directions, TcpProxy
 
 from .conftest import Opener
@@ -96,3 +96,25 @@ async def test_no_password_is_shown(
     with pytest.raises(EngineUnavailable) as refused:
         await engine.accept(first_turn())
     assert "s3cret" not in f"{engine.trouble} {refused.value} {engine!r}"
+
+
+async def test_a_claim_of_which_this_process_never_heard_is_given_back(
+    server: PostgresServer, database: str, url: str, proxy: TcpProxy, open_engine: Opener
+) -> None:
+    """The database has made it the owner, and the answer got lost: nobody runs the turn, and nobody is dead."""
+    front, behind = await open_engine(server.url(database)), await open_engine(url)
+    worker = ScriptedWorker()
+    await behind.attach(worker)
+    new = first_turn()
+    proxy.delay(0.3, "to_client")
+    await front.accept(new)
+    await until(
+        lambda: server.execute("SELECT FROM turnlane.work WHERE status = 'running'", database=database),
+        "the turn is claimed",
+    )
+    proxy.cut()
+    proxy.resume()
+    claim = await worker.claim()
+    assert (claim.turn.id, claim.attempt) == (new.id, 2)
+    ended = await behind.commit(claim, outcome(claim))
+    assert ended.status == "completed"

@@ -61,6 +61,7 @@ class Batches:
 
     Args:
         idle_work: whether the handler has something to do without any call.
+        broken: called when the database went away in the middle; what was done may have been committed or not.
         patience: seconds that a call waits for a database that is away; None: as long as it takes.
     """
 
@@ -69,6 +70,7 @@ class Batches:
     link: Link
     handler: Handler
     idle_work: Callable[[], bool] = lambda: False
+    broken: Callable[[], object] = lambda: None
     patience: float | None = None
     transactions: int = 0
     operations: int = 0
@@ -141,6 +143,7 @@ class Batches:
                 for call in calls:
                     call.tries += 1
                 if is_outage(error):
+                    self.broken()
                     calls[:] = self._with_patience(calls, error)
                     if self._finishing:
                         _fail_all(calls, explain(error, self.url))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -99,7 +98,7 @@ class PostgresEngine(Engine):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._acceptance = Acceptance(self.bounds, _Told(self), lambda: self._mean_seconds)
         self._front = Batches("front", url, Link(url, self._outage), self._work_front, patience=PATIENCE)
-        self._back = Batches("workers", url, Link(url, self._outage), Working(self), idle_work=self._may_claim)
+        self._back = Batches("workers", url, Link(url, self._outage), Working(self), self._may_claim, self._unsure)
         self._reader = Reader(url, self._outage, READERS, PATIENCE)
         self._pages = Pages(self._reader)
         self._notices = Notices(url, self._outage, self._hear, self._reconnected)
@@ -413,7 +412,7 @@ class PostgresEngine(Engine):
 
     def rooms(self) -> Mapping[str, int]:
         self._claiming = False
-        if self._closed is not None or time.monotonic() < self._leases.claims_from:
+        if self._closed is not None:
             return {}
         rooms: dict[str, int] = {}
         for seat in self._workers:
@@ -424,11 +423,18 @@ class PostgresEngine(Engine):
                     rooms[agent] = rooms.get(agent, 0) + room
         return rooms
 
+    def holds(self, number: int) -> bool:
+        return any(hold.number == number for hold in self._holds.values())
+
     def total_room(self) -> int:
         return sum(max(0, seat.capacity - seat.running) for seat in self._workers)
 
     def _may_claim(self) -> bool:
         return self._claiming
+
+    def _unsure(self) -> None:
+        """What was claimed last may be ours without our knowing; `owned` hears of it."""
+        self._leases.hasten()
 
     def _wake_claims(self, delay: float = 0.0) -> None:
         if not self._workers or self._closed is not None:
@@ -510,9 +516,6 @@ class PostgresEngine(Engine):
         self._refresh([turn_id])
         self._told_work(agent)
 
-    def expired(self, numbers: Sequence[int]) -> None:
-        self._back.submit(Recover((), numbers))
-
     def _let_go(self, hold: Hold) -> None:
         if self._holds.get(hold.id) is hold:
             del self._holds[hold.id]
@@ -541,6 +544,9 @@ class PostgresEngine(Engine):
                 self.lost(hold)
             elif row["stop_asked"] is not None:
                 self.stopped(hold, row["stop_asked"])
+        known = {hold.number for hold in self._holds.values()}
+        if adrift := [number for number in ours if number not in known]:
+            self._back.submit(Recover((), adrift))
 
     def gone(self, processes: Sequence[int]) -> None:
         self._recovering = self._back.submit(Recover(processes))

@@ -8,7 +8,6 @@ import random
 import socket
 import time
 from collections.abc import Sequence
-from math import inf
 from typing import Any, Final, Protocol
 
 import turnlane
@@ -60,13 +59,10 @@ class Leases(Link):
         self.lease = lease
         self.quiet_until = 0.0
         """On the clock of `time.monotonic`: until then nobody's turns are taken over."""
-        self.claims_from = 0.0
-        """Until then nothing is claimed: leases may have expired while nobody could extend them."""
         self._living = living
         self._tick = tick
         self._grace = grace
         self._extended_at = 0.0
-        self._alive_at = -inf
         self._locked = False
         self._task: asyncio.Task[None] | None = None
 
@@ -119,10 +115,7 @@ class Leases(Link):
         self._locked = False
         await self._lock(connection)
         if back or row["just_started"]:
-            now = time.monotonic()
-            self.quiet_until = now + QUIET * self._grace
-            if now - self._alive_at > self.lease / 3:
-                self.claims_from = self.quiet_until
+            self.quiet_until = time.monotonic() + QUIET * self._grace
         self.hasten()
         return connection
 
@@ -149,7 +142,7 @@ class Leases(Link):
 
     async def _beat(self, connection: Connection) -> None:
         await self._lock(connection)
-        now = self._alive_at = time.monotonic()
+        now = time.monotonic()
         if now - self._extended_at >= self.lease / 3:
             held = self._living.holding()
             found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)

@@ -100,10 +100,11 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """Turns whose owners are gone, by number; None: those of `processes`."""
+    """Turns whose owners are gone: those of `processes`; and `adrift` ones, which this process owns and never
+    heard of: the answer to its claim was lost."""
 
     processes: Sequence[int]
-    numbers: Sequence[int] = ()
+    adrift: Sequence[int] = ()
 
 
 class Owner(Protocol):
@@ -122,6 +123,10 @@ class Owner(Protocol):
         ...
 
     def total_room(self) -> int: ...
+
+    def holds(self, number: int) -> bool:
+        """Whether this process knows that it owns the turn."""
+        ...
 
     def claimed(self, claim: Claim, number: int, receipt: int) -> None: ...
 
@@ -143,10 +148,6 @@ class Owner(Protocol):
 
     def requeued(self, turn_id: str, agent: str) -> None:
         """A turn waits again; another process ran it."""
-        ...
-
-    def expired(self, numbers: Sequence[int]) -> None:
-        """Turns whose owners let their lease run out."""
         ...
 
 
@@ -307,10 +308,12 @@ class Working:
         asked: Recover = call.what
         found = await connection.fetch(
             """SELECT turn, receipt, id, agent FROM turnlane.work
-            WHERE status = 'running' AND (process = ANY ($1) OR turn = ANY ($2))
+            WHERE status = 'running' AND (process = ANY ($1) OR turn = ANY ($2) AND process = $3)
             ORDER BY turn FOR UPDATE SKIP LOCKED""",
             list(asked.processes),
-            list(asked.numbers),
+            # Claims are heard of in the order of the batches: by now it is known what was heard of.
+            [number for number in asked.adrift if not self._owner.holds(number)],
+            self._owner.process,
         )
         back = await put_back(connection, [row["turn"] for row in found], [row["receipt"] for row in found])
         effects = await self._end_some(connection, back, attempts=self._owner.bounds.attempts)
@@ -351,15 +354,11 @@ class Working:
             max(1, round(self._owner.lease)),
             EVENTS_PER_ATTEMPT,
         )
-        claimed = [row for row in found if row["id"] is not None]
-        unseen = await self._unseen(connection, [row["n"] for row in claimed if _may_have_unseen(row)])
-        effects: list[Effect] = [
+        unseen = await self._unseen(connection, [row["n"] for row in found if _may_have_unseen(row)])
+        return [
             partial(self._owner.claimed, _claim_of(row, unseen.get(row["n"], ())), row["n"], row["receipt"])
-            for row in sorted(claimed, key=itemgetter("n"))
+            for row in sorted(found, key=itemgetter("n"))
         ]
-        if len(claimed) < len(found):
-            effects.append(partial(self._owner.expired, [row["n"] for row in found if row["id"] is None]))
-        return effects
 
     async def _unseen(self, connection: Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
         if not numbers:
