@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from turnlane.cli.assembly import running_in_thread
 from turnlane.cli.connection import Connection
 from turnlane.cli.main import main
-from turnlane.cli.turn_page import page, table
+from turnlane.cli.turn_page import STOPPED_BY, page, table
+from turnlane.runtime.conversation import Failure, LedgerEntry, Outcome, TurnEvent
+from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.runtime.loading import load_app
 from turnlane.runtime.settings import ServeSettings
+from turnlane.testing.scripted_worker import ScriptedWorker, first_turn
 
 
 @pytest.fixture
@@ -107,3 +113,94 @@ def test_page_of_a_turn_with_tools_and_a_question() -> None:
     for line in ("status        cancelling", "> hi [image]", "> yes", "[t({}) -> ok]", "[t({}) -> no]",
                  "h asks: sure?", "a: done", "0 events, 1 superseded; --json shows them"):  # fmt: skip
         assert line in shown.splitlines()
+
+
+def shown_turn(**changes: Any) -> dict[str, Any]:
+    turn: dict[str, Any] = {
+        "id": "resp_1", "status": "queued", "stop_asked": None, "agent": "a", "conversation": "conv_1",
+        "attempt": 1, "created_at": 0.0, "started_at": None, "finished_at": None, "not_before": None,
+        "request_id": None, "usage": {"input_tokens": 0, "output_tokens": 0, "model_calls": 0, "retries": 0},
+        "input": [], "output": [], "failure": None, "events": [], "superseded_events": [], "ledger": [],
+    }  # fmt: skip
+    return {**turn, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"status": "running", "stop_asked": "interrupt"}, "status        interrupting"),
+        ({"status": "running", "stop_asked": "rollback"}, "status        rolling-back"),
+        ({"status": "running", "stop_asked": "cancel"}, "status        cancelling"),
+        ({"status": "interrupted", "stop_asked": "interrupt"}, "status        interrupted"),
+        ({"status": "interrupted", "stop_asked": "interrupt"}, f"stopped by    {STOPPED_BY['interrupt']}"),
+        ({"status": "cancelled", "stop_asked": "rollback"}, f"stopped by    {STOPPED_BY['rollback']}"),
+        ({"not_before": 4000.0}, f"not before    {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(4000))}"),
+    ],
+)
+def test_page_says_why_a_turn_stops_or_waits(changes: dict[str, Any], line: str) -> None:
+    assert line in page(shown_turn(**changes)).splitlines()
+
+
+def test_turn_that_has_started_says_no_more_what_it_waited_for() -> None:
+    assert "not before" not in page(shown_turn(status="completed", not_before=4000.0))
+
+
+@pytest.fixture
+def unclear(tmp_path: Path) -> str:
+    """A turn that needs attention, in the folder `data`: its owner died inside the tool `charge_card`."""
+    return asyncio.run(_unclear(tmp_path / "data"))
+
+
+async def _unclear(folder: Path) -> str:
+    worker = ScriptedWorker()
+    engine = EmbeddedEngine(folder)
+    await engine.open()
+    await engine.attach(worker)
+    parts = [{"type": "input_text", "text": "pay"}]
+    await engine.accept(first_turn(input=[{"id": "m", "type": "message", "role": "user", "content": parts}]))
+    claim = await worker.claim()
+    looked = {"item": "i1", "agent": "a", "call": "c1", "name": "look_up", "arguments": "{}"}
+    charged = {"item": "i2", "agent": "a", "call": "c2", "name": "charge_card", "arguments": '{"amount": 5}'}
+    events = [("tool.call", looked), ("tool.result", {**looked, "output": "ok"}), ("tool.call", charged)]
+    await engine.publish(
+        claim, [TurnEvent(number, kind, 86_400.0, data) for number, (kind, data) in enumerate(events)]
+    )
+    await engine.record(
+        claim,
+        [
+            LedgerEntry("model", "ended", "d0", "0123456789abcdef", "gpt-4o", answer="..."),
+            LedgerEntry("tool", "begun", "d1", "call-of-look-up", "look_up"),
+            LedgerEntry("tool", "ended", "d1", "call-of-look-up", "look_up", answer="ok"),
+            LedgerEntry("tool", "begun", "d2", "call-of-charge", "charge_card", once=True),
+        ],
+    )
+    failure = Failure(
+        "UnknownOutcome", "charge_card may have run", "tool", code="needs_attention", tool="charge_card"
+    )
+    await engine.commit(claim, Outcome("needs_attention", failure=failure))
+    await engine.close()
+    return claim.turn.id
+
+
+def test_turn_that_needs_attention_is_found_and_shows_what_is_unknown(
+    unclear: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("turns", "--data", tmp_path / "data", "--status", "needs_attention") == 0
+    _, row = capsys.readouterr().out.splitlines()
+    assert row.split()[:2] == [unclear, "needs_attention"]
+    assert run("turns", "show", unclear, "--data", tmp_path / "data") == 0
+    lines = capsys.readouterr().out.splitlines()
+    titles = next(number for number, line in enumerate(lines) if line.startswith("LEDGER"))
+    begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(86_400))
+    assert [line.split() for line in lines[titles + 1 : titles + 4]] == [
+        ["model", "gpt-4o", "known", "0123456789ab"],
+        ["tool", "look_up", "known", "call-of-look"],
+        ["tool,", "once", "charge_card", "UNKNOWN", "call-of-char", *begun.split(), '{"amount":', "5}"],
+    ]
+    assert run("turns", "show", unclear, "--data", tmp_path / "data", "--json") == 0
+    ledger = json.loads(capsys.readouterr().out)["ledger"]
+    assert [(entry["name"], entry["phase"], entry["once"]) for entry in ledger][-1] == (
+        "charge_card",
+        "begun",
+        True,
+    )

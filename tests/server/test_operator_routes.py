@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import openai
 import pytest
+from openai.types.responses import Response
 
 from turnlane import hazards
-from turnlane.runtime.conversation import Claim
-from turnlane.server import Readiness
+from turnlane.runtime.conversation import Claim, LedgerEntry
+from turnlane.server import ApiKeys, Readiness
 from turnlane.telemetry.events import add_sink
+
+from .conftest import SCRIPTS
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +56,7 @@ async def test_metrics_can_be_off(served: Any) -> None:
 async def test_lanes_show_what_runs_and_waits(served: Any) -> None:
     client, http = served.openai(), served.http()
     first = await client.responses.create(model="waits", input="x", background=True)
+    await served.signals.wait("waiting")
     conversation = first.conversation.id
     await client.responses.create(model="waits", input="y", conversation=conversation, background=True)
     shown = (await http.get("/lanes")).json()
@@ -181,3 +186,105 @@ async def test_the_page_of_a_hazard_is_where_errors_say(served: Any) -> None:
     missing = await http.get("/hazards/TL999")
     assert missing.status_code == 404
     assert "TL999" in missing.json()["error"]["message"]
+
+
+# --- a turn that needs attention ---
+
+
+async def needs_attention(served: Any) -> Any:
+    """A turn that ended so."""
+    return await served.openai().responses.create(model="needs_attention", input="pay", background=True)
+
+
+async def test_a_turn_that_needs_attention_is_a_failure_with_its_own_code(served: Any) -> None:
+    client = served.openai()
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.responses.create(model="needs_attention", input="pay")
+    assert (caught.value.code, caught.value.type) == ("needs_attention", "tool_error")
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    turn = caught.value.body["response_id"]  # type: ignore[index]
+    shown: Any = await client.responses.retrieve(turn)
+    Response.model_validate(shown.model_dump(mode="json"))
+    assert (shown.status, shown.turn_status) == ("failed", "needs_attention")
+    assert (shown.error.code, shown.error.failure_code, shown.error.tool) == (
+        "server_error",
+        "needs_attention",
+        "charge_card",
+    )
+    events = [event async for event in await client.responses.retrieve(turn, stream=True)]
+    assert (events[-1].type, events[-1].response) == ("response.failed", shown)
+    with pytest.raises(openai.InternalServerError, match="charge_card"):
+        await client.chat.completions.create(
+            model="needs_attention", messages=[{"role": "user", "content": "pay"}]
+        )
+
+
+async def test_turns_that_need_attention_are_found_by_their_status(served: Any) -> None:
+    await served.openai().responses.create(model="echo", input="x")
+    turn = await needs_attention(served)
+    await served.engine.wait(turn.id, timeout=10)
+    found = (await served.http().get("/turns", params={"status": "needs_attention"})).json()["turns"]
+    assert [shown["id"] for shown in found] == [turn.id]
+    again = (await served.http().post(f"/turns/{turn.id}/rerun")).json()
+    assert (again["input"][0]["content"], again["status"] in ("queued", "running")) == (
+        found[0]["input"][0]["content"],
+        True,
+    )
+
+
+async def test_the_ledger_of_a_turn_is_shown_and_its_answers_to_operators_only(serve: Any) -> None:
+    begun = LedgerEntry("tool", "begun", "digest", "call-1", "charge_card", once=True)
+    asked = LedgerEntry("model", "ended", "digest", "call-0", "gpt-4o", answer={"content": "secret plan"})
+
+    async def charges(act: Any) -> None:
+        await act._engine.record(act.claim, [asked, begun])
+        await SCRIPTS["needs_attention"](act)
+
+    user, operator = "user-key-0123456789", "ops-key-0123456789ab"
+    served = await serve(
+        scripts={"needs_attention": charges}, keys=ApiKeys([f"user {user}", f"ops {operator} admin"])
+    )
+    turn = await served.openai(user).responses.create(model="needs_attention", input="pay", background=True)
+    await served.engine.wait(turn.id, timeout=10)
+    mine = (await served.http(user).get(f"/turns/{turn.id}")).json()["ledger"]
+    assert [(entry["kind"], entry["phase"], entry["name"], entry["once"]) for entry in mine] == [
+        ("model", "ended", "gpt-4o", False),
+        ("tool", "begun", "charge_card", True),
+    ]
+    assert "secret plan" not in str(mine)
+    operators = (await served.http(operator).get(f"/turns/{turn.id}")).json()["ledger"]
+    assert operators[0]["answer"] == {"content": "secret plan"}
+
+
+async def test_readyz_tells_of_the_stores_trouble_without_its_password(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "postgresql://app:hunter2hunter2@db/turnlane can't be reached"
+    monkeypatch.setattr(type(served.engine), "trouble", property(lambda self: sentence))
+    answer = await served.http().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    message = answer.json()["error"]["message"]
+    assert message.endswith("@db/turnlane can't be reached")
+    assert "hunter2" not in message
+
+
+async def test_a_message_that_joined_a_turn_is_told_with_its_own_request_id(served: Any) -> None:
+    client = served.openai()
+    first = await client.responses.create(model="waits", input="x", background=True)
+    options: Any = {"model": "waits", "conversation": first.conversation.id, "background": True}
+    second = await client.responses.create(**options, input="y")
+    told: list[Any] = []
+    remove = add_sink(lambda name, fields: told.append((name, dict(fields))))
+    try:
+        await client.responses.create(
+            **options,
+            input="z",
+            extra_body={"turnlane": {"when_busy": "merge"}},
+            extra_headers={"x-request-id": "r-2"},
+        )
+    finally:
+        remove()
+    ((_, fields),) = [event for event in told if event[0].startswith("turn.")]
+    assert (fields["turn"], fields["request_id"], fields["agent"]) == (second.id, "r-2", "waits")
+    assert "turn.joined" in [name for name, _ in told]

@@ -324,6 +324,7 @@ async def test_a_full_lane_answers_429_with_retry_after(serve: Any) -> None:
     served = await serve(bounds=Bounds(lane=1))
     client = served.openai()
     first = await client.responses.create(model="waits", input="x", background=True)
+    await served.signals.wait("waiting")
     options: Any = {
         "model": "waits",
         "input": "y",
