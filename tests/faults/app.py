@@ -42,8 +42,10 @@ async def act(message: str, *, once: bool) -> None:
     """A side effect that takes a moment, so that a kill may come between its beginning and its end."""
     mark = f"{OWNER}-{time.monotonic_ns()}"
     write_note({"mark": mark, "message": message, "started": time.monotonic(), "owner": OWNER, "once": once})
-    await anyio.sleep(0.02)
-    write_note({"mark": mark, "ended": time.monotonic()})
+    try:
+        await anyio.sleep(0.02)
+    finally:  # also when the turn is stopped
+        write_note({"mark": mark, "ended": time.monotonic()})
 
 
 async def note(message: str) -> str:

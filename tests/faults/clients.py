@@ -127,7 +127,7 @@ class User:
         """Say `turns` messages: mostly one after the other, sometimes several before an answer."""
         await self._open()
         while self._sent < turns:
-            match self._chance.choice("sssssbd" if self.users.strategies else "ssssb"):
+            match self._chance.choice("ssssbdd" if self.users.strategies else "ssssb"):
                 case "s":
                     await self._say(self._chance.choice(("plain", "stream", "background")))
                 case "b":
