@@ -135,12 +135,14 @@ class JoiningPromises(EngineUnderTest):
     async def test_a_key_is_free_again_when_its_conversation_was_deleted(
         self, engine: Engine, worker: ScriptedWorker
     ) -> None:
-        running = await busy_conversation(engine, worker)
-        await engine.accept(merging(running.turn.conversation, "1"))
-        joining = merging(running.turn.conversation, "2", idempotency_key="k", fingerprint="f")
-        assert (await engine.accept(joining)).joined
-        await engine.delete_conversation(running.turn.conversation)
-        assert (await engine.accept(first_turn(idempotency_key="k", fingerprint="g"))).created
+        for fingerprint in ("f", "g"):
+            running = await busy_conversation(engine, worker)
+            conversation = running.turn.conversation
+            await engine.accept(merging(conversation, "1"))
+            joining = merging(conversation, "2", idempotency_key="k", fingerprint=fingerprint)
+            assert (await engine.accept(joining)).joined
+            await engine.delete_conversation(conversation)
+        assert (await engine.accept(first_turn(idempotency_key="k", fingerprint="h"))).created
 
     async def test_a_bound_of_messages_joins_one_turn(self, tmp_path: Path) -> None:
         engine = await self.open_engine(tmp_path / "data", Bounds(lane=2))

@@ -128,6 +128,21 @@ class LedgerPromises(EngineUnderTest):
             await engine.record(claim, [begun("a")])
         assert await engine.ledger(claim.turn.id) == []
 
+    async def test_a_record_that_meets_the_release_of_its_attempt_is_kept_or_refused(
+        self, engine: Engine, worker: ScriptedWorker
+    ) -> None:
+        claim = await running_turn(engine, worker)
+        for _ in range(5):
+            entry = answered(f"by attempt {claim.attempt}")
+            _, refused = await asyncio.gather(
+                engine.release(claim), engine.record(claim, [entry]), return_exceptions=True
+            )
+            following = await worker.claim()
+            assert refused is None or isinstance(refused, OwnershipLost)
+            assert list(following.ledger) == [*claim.ledger, *([entry] if refused is None else [])]
+            assert await engine.ledger(claim.turn.id) == list(following.ledger)
+            claim = following
+
     @pytest.mark.parametrize("status", ["completed", "needs_attention"])
     async def test_an_attempt_that_has_ended_records_nothing(
         self, engine: Engine, worker: ScriptedWorker, status: Status
