@@ -16,6 +16,10 @@ OLDEST_SERVER: Final = 140_000
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(1953853038, 2)"
 
+_IS_THERE: Final = """SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'turnlane' AND c.relname = 'schema_version')"""
+
 # Of pgmq 1.8 and later; an older one, made by somebody else, is not enough.
 _NEEDED_OF_PGMQ: Final = "pgmq.read_grouped_head(text, integer, integer)"
 
@@ -77,7 +81,9 @@ async def make_ready(connection: Connection, url: str) -> None:
 
 async def _versions(connection: Connection) -> tuple[int | None, int]:
     """The schema's version, and that of the oldest program that works on it."""
-    if await connection.fetchval("SELECT to_regclass('turnlane.schema_version')") is None:
+    # Not `to_regclass`: who looked before another process made the schema, and then waited for that, would be answered
+    # from a cache of names that does not know it yet.
+    if not await connection.fetchval(_IS_THERE):
         return None, 0
     row = await connection.fetchrow("SELECT version, works_from FROM turnlane.schema_version")
     return (row["version"], row["works_from"]) if row else (None, 0)
