@@ -69,6 +69,8 @@ class Member:
     first: int = 0
     running: int = 0
     waiting: int = 0
+    unserved: int = 0
+    """Those of its calls that wait for something that it was not given."""
     slots: int = 0
     started: float = 0.0
     """When it last sent a call."""
@@ -95,7 +97,7 @@ class ProviderState:
         self._set_clock(now)
         member = self._note(now, worker, report)
         self._learn(now, report)
-        buckets = SharedBuckets(limits, self.requests_full_at, self.tokens_full_at)
+        buckets = self._buckets(now, worker, report, limits)
         if 0 < report.alone_for <= now - nobody_since:
             # Nobody could report, and all went on with their parts: the buckets did not fill meanwhile.
             buckets.empty(now)
@@ -103,7 +105,12 @@ class ProviderState:
         slots, once = self._slots(worker, limits)
         # It may use those that it had until it hears of this.
         member.slots = max(slots or 0, report.slots)
+        paced = buckets.any or self.learned.rate is not None
         permits, ask_after = self._permits(now, report, slots, buckets)
+        served = report.holding + len(permits) if paced else report.waiting
+        if slots is not None:
+            served = min(served, slots - report.running)
+        member.unserved = max(0, report.waiting - served)
         hand = self._fill_hand(now, worker, report, buckets)
         self._keep(buckets)
         if report.leaving:
@@ -114,7 +121,7 @@ class ProviderState:
             epoch=self.epoch,
             members=members,
             contending=self._contending(),
-            paced=buckets.any or self.learned.rate is not None,
+            paced=paced,
             permits=permits,
             hand=hand,
             slots=slots,
@@ -137,7 +144,6 @@ class ProviderState:
             self._forget()
         self.seen = now
         self.members = {name: m for name, m in self.members.items() if now - m.seen <= LEASE}
-        self.hands = {name: hand for name, hand in self.hands.items() if hand.until > now}
 
     def _shift(self, seconds: float) -> None:
         self.paused_until += seconds
@@ -161,12 +167,13 @@ class ProviderState:
             member = self.members[worker] = Member(now, now, first=max(1, FIRST_WAVE - herd))
         member.seen = now
         member.running, member.waiting = report.running, report.waiting
+        member.unserved = report.waiting
         if report.starts:
             member.started = now - report.starts[-1][0]
         return member
 
     def _contending(self) -> int:
-        return sum(1 for member in self.members.values() if member.waiting)
+        return sum(1 for member in self.members.values() if member.unserved)
 
     # --- what is learned ---
 
@@ -258,6 +265,25 @@ class ProviderState:
             given.append(Permit(at - now, tokens))
         return tuple(given), 0.0
 
+    def _buckets(self, now: float, worker: str, report: Report, limits: ProviderLimits) -> SharedBuckets:
+        """The buckets as they are after what was used of hands."""
+        used: list[tuple[float, Hand]] = []
+        left = {}
+        for name, hand in self.hands.items():
+            if hand.until <= now:
+                used.append((hand.until, hand))  # nobody knows better
+            elif name != worker:
+                left[name] = hand
+            else:
+                left[name] = Hand(hand.until, min(hand.requests, report.hand[0]), min(hand.tokens, report.hand[1]))
+                requests, tokens = hand.requests - left[name].requests, hand.tokens - left[name].tokens
+                used.append((now, Hand(now, requests, tokens)))
+        self.hands = left
+        buckets = SharedBuckets(limits, self.requests_full_at, self.tokens_full_at, left.values())
+        for at, hand in used:
+            buckets.take(at, hand.tokens, hand.requests)
+        return buckets
+
     def _keep(self, buckets: SharedBuckets) -> None:
         if buckets.requests is not None:
             self.requests_full_at = buckets.requests.full_at
@@ -265,22 +291,16 @@ class ProviderState:
             self.tokens_full_at = buckets.tokens.full_at
 
     def _fill_hand(self, now: float, worker: str, report: Report, buckets: SharedBuckets) -> tuple[int, float]:
-        """Permits beyond those asked for, while there are plenty."""
-        left, left_tokens = report.hand
-        others = [hand for name, hand in self.hands.items() if name != worker]
-        most = 0 if self.learned.rate is not None else buckets.most_in_hand(now, report.typical, others)
-        wanted = min(HAND, most) - left
-        if wanted <= HAND / 2 and left:
-            wanted = 0
-        tokens = 0.0
-        if wanted > 0:
-            tokens = wanted * report.typical if buckets.tokens is not None else 0.0
-            buckets.take(now, tokens, wanted)
-        new = max(0, wanted)
-        if left + new:
-            self.hands[worker] = Hand(now + HAND_LIFE, left + new, left_tokens + tokens)
+        """Permits beyond those asked for, while there are plenty and nobody waits."""
+        hand = self.hands.pop(worker, Hand(now, 0, 0.0))
+        if self.learned.rate is None and not self._contending() and hand.requests <= HAND / 2:
+            new = min(HAND - hand.requests, buckets.room_in_hands(now, report.typical))
         else:
-            self.hands.pop(worker, None)
+            new = 0
+        tokens = new * report.typical if buckets.tokens is not None else 0.0
+        buckets.put_in_hand(new, tokens)
+        if hand.requests + new:
+            self.hands[worker] = Hand(now + HAND_LIFE, hand.requests + new, hand.tokens + tokens)
         return new, tokens
 
     # --- as text ---

@@ -1,16 +1,16 @@
-"""The configured buckets of a provider, as all workers share them, with a part set aside for hands. Pure."""
+"""The configured buckets of a provider, as all workers share them. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from turnlane.runtime.limits import ProviderLimits
 from turnlane.runtime.token_bucket import TokenBucket
 
 HANDS: Final = 0.2
-"""Part of a bucket that all hands together may hold; it comes out of the bucket, so the sum stays the same."""
+"""Part of a bucket that all hands together may hold."""
 
 
 class Hand(NamedTuple):
@@ -24,12 +24,25 @@ class Hand(NamedTuple):
 class SharedBuckets:
     """Buckets of requests and tokens; those that are not configured let everything through.
 
+    What is in hands may be sent at any time, so a bucket holds that much less. It is taken out of the bucket when
+    it was used; until then the bucket does not refill it.
+
     `requests_full_at` and `tokens_full_at` are what is kept of them.
     """
 
-    def __init__(self, limits: ProviderLimits, requests_full_at: float, tokens_full_at: float) -> None:
+    def __init__(
+        self, limits: ProviderLimits, requests_full_at: float, tokens_full_at: float, hands: Iterable[Hand]
+    ) -> None:
         self.requests, self.tokens = limits.requests(), limits.tokens()
-        self._in_hands = (_set_aside(self.requests, requests_full_at), _set_aside(self.tokens, tokens_full_at))
+        self._hand_requests = self._hand_tokens = 0.0
+        if self.requests is not None:
+            self.requests.full_at = requests_full_at
+            self._hand_requests = self.requests.capacity * HANDS
+        if self.tokens is not None:
+            self.tokens.full_at = tokens_full_at
+            self._hand_tokens = self.tokens.capacity * HANDS
+        for hand in hands:
+            self.put_in_hand(hand.requests, hand.tokens)
 
     @property
     def any(self) -> bool:
@@ -68,28 +81,25 @@ class SharedBuckets:
         if self.tokens is not None:
             self.tokens.charge(now, -tokens)
 
-    def most_in_hand(self, now: float, typical: float, others: Sequence[Hand]) -> int:
-        """How many permits one hand may hold: none where a bucket is less than half full, or is small."""
-        parts = [math.inf]
-        requests, tokens = self._in_hands
+    def put_in_hand(self, requests: int, tokens: float) -> None:
+        """Set aside what a worker may use at any time from now on."""
+        self._hand_requests -= requests
+        self._hand_tokens -= tokens
         if self.requests is not None:
-            plenty = self.requests.level(now) >= self.requests.capacity / 2
-            parts.append(requests - sum(hand.requests for hand in others) if plenty else 0)
+            self.requests.capacity = max(1.0, self.requests.capacity - requests)
         if self.tokens is not None:
-            plenty = self.tokens.level(now) >= self.tokens.capacity / 2
-            left = tokens - sum(hand.tokens for hand in others)
-            parts.append(left / max(1.0, typical) if plenty else 0)
-        most = min(parts)
+            self.tokens.capacity = max(1.0, self.tokens.capacity - tokens)
+
+    def room_in_hands(self, now: float, typical: float) -> int:
+        """How many more permits may be put in hands: none where a bucket is less than half full, or is small."""
+        room = [math.inf]
+        if self.requests is not None:
+            room.append(self._hand_requests if _is_plenty(self.requests, now) else 0)
+        if self.tokens is not None:
+            room.append(self._hand_tokens / max(1.0, typical) if _is_plenty(self.tokens, now) else 0)
+        most = min(room)
         return 0 if most == math.inf else max(0, int(most))
 
 
-def _set_aside(bucket: TokenBucket | None, full_at: float) -> float:
-    """Make room for hands in a bucket that is big enough; returns what they may hold."""
-    if bucket is None:
-        return 0.0
-    bucket.full_at = full_at
-    aside = bucket.capacity * HANDS
-    if aside < 1:
-        return 0.0
-    bucket.capacity -= aside
-    return aside
+def _is_plenty(bucket: TokenBucket, now: float) -> bool:
+    return bucket.level(now) >= bucket.capacity / 2

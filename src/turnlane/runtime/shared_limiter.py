@@ -383,8 +383,8 @@ class SharedLimiter:
         self._budget.divided(share.retries)
 
     def _refill_hand(self, share: Share) -> None:
-        if share.rate is not None:
-            # The provider refuses: what was put aside while there was plenty is void.
+        if share.rate is not None or (share.contending and not self.waiting(1)):
+            # There is no plenty any more: others wait for what lies here.
             self._pending.give_back(*self._hand)
             self._hand = (0, 0.0)
             return
