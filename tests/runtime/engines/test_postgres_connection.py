@@ -19,6 +19,12 @@ from turnlane.runtime.engines.postgres.connection import is_outage
         pg.TooManyConnectionsError("sorry, too many clients already"),
         pg.ReadOnlySQLTransactionError("read-only"),
         pg.InterfaceError("connection is closed"),
+        pg.IdleInTransactionSessionTimeoutError("this process was frozen"),
+        # An administrator mends these, and what waits goes on.
+        pg.InvalidPasswordError("changed"),
+        pg.InsufficientPrivilegeError("taken away"),
+        pg.InvalidCatalogNameError("dropped"),
+        pg.UndefinedTableError("dropped"),
         # What a request got in the fault suite whose connection was cut at the wrong moment (seed 6).
         pg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
     ],
@@ -32,7 +38,7 @@ def test_the_database_is_to_blame(error: Exception) -> None:
     "error",
     [
         pg.UniqueViolationError("twice"),
-        pg.UndefinedTableError("no such table"),
+        pg.UndefinedColumnError("no such column"),
         ValueError("ours"),
         KeyError("ours"),
     ],
