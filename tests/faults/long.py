@@ -40,7 +40,7 @@ def main() -> int:
     outcome = anyio.run(run_schedule, schedule, folder)
     sys.stdout.write(f"{outcome}\n")
     if options.json:
-        options.json.write_text(json.dumps(outcome.figures(), indent=2) + "\n")
+        options.json.write_text(json.dumps(outcome.as_json()) + "\n")
     return 0 if outcome.ok else 1
 
 

@@ -58,6 +58,10 @@ class Outcome:
             },
         }
 
+    def as_json(self) -> dict[str, Any]:
+        """The figures, and every time that was measured, so that several schedules can be added up."""
+        return {**self.figures(), "recovered": dict(self.recovered), "waits": dict(self.cut_off)}
+
     def __str__(self) -> str:
         figures = self.figures()
         lines = [f"{name:<28}{value}" for name, value in figures.items() if not isinstance(value, dict)]
@@ -90,7 +94,8 @@ def waits_of_cut_off_turns(history: History) -> dict[str, list[float]]:
     return {what: list(found.values()) for what, found in waits.items()}
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+def percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+    """Two of them, rounded; None without a measurement."""
     ordered = sorted(seconds)
     return {
         "p50": round(ordered[len(ordered) // 2], 2) if ordered else None,
