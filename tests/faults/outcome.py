@@ -50,12 +50,10 @@ class Outcome:
             "faults": sum(self.struck.values()),
             "missing": dict(self.missing),
             "kinds": {
-                kind: {"faults": faults, **_percentiles(self.recovered[kind])}
+                kind: {"faults": faults, **percentiles(self.recovered[kind])}
                 for kind, faults in sorted(self.struck.items())
             },
-            "cut off": {
-                what: {"turns": len(times), **_percentiles(times)} for what, times in self.cut_off.items()
-            },
+            "cut off": {what: {"turns": len(times), **percentiles(times)} for what, times in self.cut_off.items()},
         }
 
     def as_json(self) -> dict[str, Any]:
