@@ -117,3 +117,13 @@ class Pages:
         for (_, _, page), events in zip(asked, pages, strict=True):
             if not page.done():
                 page.set_result(events)
+
+
+def on(read: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """`read` with the connection as its last argument: to be filled up with `partial`."""
+
+    def with_connection(*arguments: Any) -> Awaitable[T]:
+        *rest, connection = arguments
+        return read(connection, *rest)
+
+    return with_connection
