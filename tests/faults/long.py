@@ -19,20 +19,10 @@ from tests.faults.schedule import TOPOLOGIES, Schedule, run_schedule
 
 
 def main() -> int:
-    options = parse()
+    options = parser().parse_args()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]  # loopback only
-    schedule = Schedule(
-        topology=options.topology,
-        seed=options.seed,
-        faults=options.faults,
-        turns=options.turns,
-        users=options.users,
-        limit=options.limit,
-        each=options.each,
-        kinds=tuple(options.kind),
-        ledger=not options.no_ledger,
-    )
+    schedule = schedule_of(options)
     folder = options.keep or Path(tempfile.mkdtemp(prefix="turnlane-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     sys.stdout.write(f"{schedule.command} on {os.cpu_count()} cores; files in {folder}\n")
@@ -44,7 +34,21 @@ def main() -> int:
     return 0 if outcome.ok else 1
 
 
-def parse() -> argparse.Namespace:
+def schedule_of(options: argparse.Namespace) -> Schedule:
+    return Schedule(
+        topology=options.topology,
+        seed=options.seed,
+        faults=options.faults,
+        turns=options.turns,
+        users=options.users,
+        limit=options.limit,
+        each=options.each,
+        kinds=tuple(options.kind),
+        ledger=not options.no_ledger,
+    )
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.long", description=__doc__)
     parser.add_argument("topology", choices=TOPOLOGIES)
     parser.add_argument("--faults", type=int, default=20, help="of each kind (default: 20)")
@@ -59,7 +63,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=3600, help="seconds until it has failed (default: 3600)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--keep", type=Path, help="folder for logs, store and history (default: a new one)")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

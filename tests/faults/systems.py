@@ -140,7 +140,9 @@ class System(ABC):
         return ChildProcess([*command, *files], output=self.folder / "witness.log", cwd=ROOT)
 
     def _disk(self, megabytes: int) -> Disk | None:
-        return self._stack.enter_context(Disk(self.folder / "disk", megabytes)) if os.geteuid() == 0 else None
+        """A file system of its own; None where there can be none."""
+        disk = Disk(self.folder / "disk", megabytes)
+        return self._stack.enter_context(disk) if disk.mount() else None
 
 
 class Embedded(System):
@@ -260,12 +262,14 @@ class Disk:
         self._megabytes = megabytes
         self._ballast = folder / "ballast"
 
-    def __enter__(self) -> Disk:
+    def mount(self) -> bool:
+        """Make it; False when this process may not."""
         self.folder.mkdir()
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={self._megabytes}m,mode=0755", "tmpfs", str(self.folder)],
-            check=True,
-        )
+        options = f"size={self._megabytes}m,mode=0755"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
+        return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+    def __enter__(self) -> Disk:
         return self
 
     def __exit__(self, *error: object) -> None:
