@@ -8,6 +8,7 @@ on, or null to take it away. The record is written when it is told to end (SIGTE
 
 import argparse
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -67,14 +68,14 @@ def row_of(record: RecordedRequest) -> dict[str, Any]:
 def obey(provider: PracticeProvider, control: Path) -> None:
     """Add and take away the faults that are asked for, for ever."""
     standing: dict[str, Fault] = {}
-    while True:
-        with control.open() as lines:  # ends with each writer
-            for line in lines:
-                asked = json.loads(line)
-                if asked["fault"] is not None:
-                    standing[asked["name"]] = provider.faults.add(Fault(**asked["fault"]))
-                elif asked["name"] in standing:
-                    provider.faults.remove(standing.pop(asked["name"]))
+    # For writing, too: a pipe that nobody else has open would end here, and break there.
+    with open(os.open(control, os.O_RDWR)) as lines:
+        for line in lines:
+            asked = json.loads(line)
+            if asked["fault"] is not None:
+                standing[asked["name"]] = provider.faults.add(Fault(**asked["fault"]))
+            elif asked["name"] in standing:
+                provider.faults.remove(standing.pop(asked["name"]))
 
 
 def main() -> None:
