@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 from turnlane.runtime.app import AgentSettings
 from turnlane.runtime.conversation import Turn
 from turnlane.server.request_shapes import TurnlaneOptions
+from turnlane.telemetry.events import add_sink
+from turnlane.telemetry.prometheus import Metrics
 
 pytestmark = pytest.mark.anyio
 
@@ -197,6 +199,29 @@ async def test_a_rolled_back_turn_is_in_the_history_and_no_agent_sees_it(talk: T
         ("two", "completed"),
         ("half an answer", "completed"),
     ]
+
+
+@pytest.mark.parametrize(("when_busy", "status"), [("interrupt", "interrupted"), ("rollback", "cancelled")])
+async def test_turns_that_end_while_they_wait_are_told_like_all_others(
+    talk: Talk, when_busy: str, status: str
+) -> None:
+    told: list[Any] = []
+    metrics = Metrics()
+    await talk.begin()
+    second, third = [await talk.say(text, background=True) for text in ("two", "three")]
+    removes = [add_sink(lambda name, fields: told.append((name, dict(fields)))), add_sink(metrics)]
+    try:
+        await talk.client.responses.cancel(third.id)
+        await talk.say("four", when_busy=when_busy, background=True)
+        await talk.ended(second)
+    finally:
+        for remove in removes:
+            remove()
+    ends = {fields["turn"]: fields for name, fields in told if name == "turn.ended"}
+    assert {turn: fields["status"] for turn, fields in ends.items()} == {second.id: status, third.id: "cancelled"}
+    assert ends[second.id]["request_id"] == second.request_id
+    counted = metrics.registry.get_sample_value("turnlane_turns_total", {"agent": "talks", "status": status})
+    assert counted == (1 if status == "interrupted" else 2)
 
 
 # --- merge ---

@@ -31,6 +31,8 @@ class Ended:
 
     turn: Turn
     events: Sequence[TurnEvent]
+    unowned: bool = False
+    """No worker ended it."""
 
 
 @dataclass(frozen=True, slots=True)

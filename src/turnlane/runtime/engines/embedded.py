@@ -60,6 +60,7 @@ from turnlane.runtime.engines.sqlite_thread import Answer, Work
 from turnlane.runtime.engines.sqlite_watch import StoreWatch, write_something
 from turnlane.runtime.engines.sqlite_writer import Writer
 from turnlane.runtime.engines.stored_json import ledger_text, told_as_json
+from turnlane.runtime.engines.unowned import tell_ended
 from turnlane.runtime.lifecycle import ENDED
 from turnlane.runtime.limits import Bounds
 
@@ -379,7 +380,9 @@ class EmbeddedEngine(Engine):
                 self._live[turn_id] = LiveTurn(turn_id)
             case Claimed(seat, claim):
                 self._begin(seat, claim)
-            case Ended(turn, events):
+            case Ended(turn, events, unowned):
+                if unowned:
+                    tell_ended(turn)
                 if (live := self._live.pop(turn.id, None)) is not None:
                     live.finish(turn, events)
             case Requeued(turn_id):

@@ -68,5 +68,5 @@ class Endings:
         if turn.attempt:
             sqlite_ledger.forget(connection, stored.number)
         ended = stored_json.ended_turn(turn, outcome, now)
-        self._ownership.effects.append(Ended(ended, [finished]))
+        self._ownership.effects.append(Ended(ended, [finished], unowned=True))
         return ended

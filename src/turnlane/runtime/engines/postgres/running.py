@@ -15,6 +15,7 @@ from turnlane.runtime.engines.postgres.leases import Leases
 from turnlane.runtime.engines.postgres.notices import Notices
 from turnlane.runtime.engines.postgres.watching import Watching
 from turnlane.runtime.engines.postgres.working import Hold, Recover, Release, Working, lost
+from turnlane.runtime.engines.unowned import tell_ended
 from turnlane.runtime.limits import Bounds
 
 
@@ -193,6 +194,7 @@ class Running:
             self.stopped(hold, why)
 
     def ended(self, turn: Turn) -> None:
+        tell_ended(turn)
         self.watching.refresh([turn.id])
         self._notices.tell("ended", turn.id)
         self.tell_work(turn.agent)
