@@ -191,7 +191,7 @@ class Slot:
         else:
             limiter.failed(now)
         self._give_back()
-        if refused:
+        if refused and self._provider.shared is None:  # else told when it is known what it means for all
             emit(
                 "model.limit",
                 provider=self._provider.name,

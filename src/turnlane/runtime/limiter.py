@@ -110,8 +110,17 @@ class Limiter:
         if concurrency is not None:
             adaptive.concurrency = max(1.0, concurrency * part)
             adaptive.slow_start = False
+        if self.limits.concurrency is not None:
+            adaptive.ceiling = max(1.0, self.limits.concurrency * part)
         self.requests = _part_of(self.limits.requests(), now, part)
         self.tokens = _part_of(self.limits.tokens(), now, part)
+
+    def take_all(self) -> None:
+        """The end of `take_part`: the limits are kept by somebody else again."""
+        self.adaptive.rate = None
+        self.adaptive.slow_start = True
+        if self.limits.concurrency is not None:
+            self.adaptive.ceiling = float(self.limits.concurrency)
 
 
 def _part_of(bucket: TokenBucket | None, now: float, part: float) -> TokenBucket | None:

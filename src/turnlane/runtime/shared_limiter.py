@@ -116,6 +116,8 @@ class SharedLimiter:
         self._hand_until = 0.0
         self._slots = 0
         self._slots_until = 0.0
+        self._lets_go = False
+        """It has fewer slots than before, and the others may use them when they know that it knows."""
         self._news_at = float("-inf")
         self._unsettled = False
         """A refusal was heard whose meaning is not known yet: nothing is sent before it is."""
@@ -124,7 +126,8 @@ class SharedLimiter:
         self._backoff = FIRST_BACKOFF
         self._pending = Unreported()
         self._asked_at = float("-inf")
-        self._asking: asyncio.Task[None] | None = None
+        self._asking = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
         self._closed = False
@@ -214,9 +217,8 @@ class SharedLimiter:
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._asking is not None:
-            with suppress(asyncio.CancelledError):
-                await self._asking
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         if self._share is None or self._alone or self._clock() - self._heard_at > LEASE:
             return
         self._void_permits()
@@ -273,7 +275,7 @@ class SharedLimiter:
         if share.once:
             self._slots = max(0, self._slots - 1)
         if share.once or self.adaptive.running < self._slots:
-            self._report_within(URGENT if share.once else self._interval(), since_last=True)
+            self._report_within(SOONEST if share.once else self._interval(), since_last=True)
 
     def _pause(self, until: float) -> None:
         self.adaptive.paused_until = max(self.adaptive.paused_until, until)
@@ -292,7 +294,7 @@ class SharedLimiter:
         return max(self._share.ask_after, usual) * (0.8 + 0.4 * self._jitter())
 
     def _report_within(self, seconds: float, *, since_last: bool = False) -> None:
-        if self._closed or self._asking is not None:
+        if self._closed or self._asking:
             return  # what is to be done next is decided when the answer is there
         now = self._clock()
         at = max(now, self._asked_at + seconds) if since_last else now + seconds
@@ -307,12 +309,16 @@ class SharedLimiter:
 
     def _begin_exchange(self) -> None:
         self._alarm = None
-        self._asking = asyncio.get_running_loop().create_task(self._exchange(), name="provider limits")
+        self._asking = True
+        task = asyncio.get_running_loop().create_task(self._exchange(), name="provider limits")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self) -> None:
         now = self._asked_at = self._clock()
         report = self._report(now)
         sent, self._pending = self._pending, Unreported()
+        share = None
         try:
             share = await self._send(report)
         except Exception as error:
@@ -320,16 +326,18 @@ class SharedLimiter:
             self._pending = sent
             self._go_alone(error)
         else:
-            self._take(share)
-            if share.epoch > report.epoch and report.refusals:
-                await self._announce(share)
+            self._take(share, report)
         finally:
-            self._asking = None
+            self._asking = False
         self._plan_next()
         self.changed()
+        if share is not None and share.epoch > report.epoch and report.refusals:
+            await self._announce(share)
 
     def _report(self, now: float, *, leaving: bool = False) -> Report:
         waiting = self.waiting(MOST_WANTS)
+        if not waiting and self._share is not None and self._share.contending:
+            self._slots = min(self._slots, self.adaptive.running)
         holding = len(self._permits)
         room = max(0, int(self.adaptive.concurrency) - self.adaptive.running - holding)
         called, retried = self._budget.counts()
@@ -364,7 +372,7 @@ class SharedLimiter:
             async with asyncio.timeout(PATIENCE):
                 await self._store.announce(self._provider, news)
 
-    def _take(self, share: Share) -> None:
+    def _take(self, share: Share, report: Report) -> None:
         now = self._clock()
         if self._alone:
             self._come_back()
@@ -372,6 +380,8 @@ class SharedLimiter:
             self.adaptive.begin_with(min(share.first, self.adaptive.ceiling))
         if share.epoch != self._epoch:
             self._void_permits()
+            if self._share is not None:
+                self._tell(share)
             self._epoch, self._epoch_since = share.epoch, now
         self._share, self._heard_at = share, now
         self._unsettled = bool(self._pending.refusals) or self._news_at > self._asked_at
@@ -379,8 +389,18 @@ class SharedLimiter:
         self._permits.extend((now + permit.delay, permit.tokens) for permit in share.permits)
         self._refill_hand(share)
         self._slots = share.slots or 0
+        self._lets_go = share.slots is not None and share.slots < report.slots
         self._slots_until = self._asked_at + LEASE
         self._budget.divided(share.retries)
+
+    def _tell(self, share: Share) -> None:
+        emit(
+            "model.limit",
+            provider=self._provider,
+            concurrency=int(share.concurrency or self.adaptive.concurrency),
+            rate=share.rate,
+            paused=round(share.paused, 3) or None,
+        )
 
     def _refill_hand(self, share: Share) -> None:
         if share.rate is not None or (share.contending and not self.waiting(1)):
@@ -398,7 +418,7 @@ class SharedLimiter:
         if self._alone or share is None:
             if self.adaptive.running or self.waiting(1):
                 self._report_within(self._backoff)
-        elif self._unsettled:
+        elif self._unsettled or self._lets_go:
             self._report_within(URGENT, since_last=True)
         elif share.slots is not None and share.contending and (self.adaptive.running or self._slots):
             # Slots that are not needed any more are waited for elsewhere.
@@ -428,5 +448,4 @@ class SharedLimiter:
         self._alone = False
         self._backoff = FIRST_BACKOFF
         self._sharing.found()
-        self.adaptive.rate = None
-        self.adaptive.slow_start = True
+        self._local.take_all()
