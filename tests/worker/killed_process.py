@@ -29,14 +29,18 @@ TOOL_SECONDS = 0.03
 
 
 async def deed(name: str, message: str) -> str:
-    """Begin and end, each one write, so that a kill leaves whole lines."""
-    for what in ("begun", "ended"):
-        row = {"what": what, "tool": name, "message": message, "key": turnlane.tool_call().key}
-        lines = os.open(FOLDER / "deeds", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(lines, json.dumps(row).encode() + b"\n")
-        os.close(lines)
-        await asyncio.sleep(TOOL_SECONDS)
+    """Leave a line at the beginning and one at the end, each one write, so that a kill leaves whole lines."""
+    row = {"tool": name, "message": message, "key": turnlane.tool_call().key}
+    write({"what": "begun", **row})
+    await asyncio.sleep(TOOL_SECONDS)
+    write({"what": "ended", **row})
     return f"{name} is done"
+
+
+def write(row: dict[str, str]) -> None:
+    lines = os.open(FOLDER / "deeds", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(lines, json.dumps(row).encode() + b"\n")
+    os.close(lines)
 
 
 async def look(message: str) -> str:

@@ -76,10 +76,8 @@ def test_a_kill_costs_at_most_what_was_under_way(tmp_path: Path) -> None:
         assert asked[message] <= 4 + deaths, "a death costs at most the question that was under way"
         for tool in ("look", "note"):
             assert begun[message, tool] <= 1 + deaths
-        if turn["status"] == "needs_attention":
-            assert begun[message, "pay"] == 1
-        else:
-            assert turn["status"] == "completed"
+        assert turn["status"] in ("completed", "needs_attention")
+        if turn["status"] == "completed":
             assert all(ended[message, tool] >= 1 for tool in ("look", "pay", "note"))
             assert turn["calls"] == 4, "what was answered is counted once, in whichever attempt"
     assert len(keys) == len({key for _, _, key in keys}) == len({(one, two) for one, two, _ in keys})

@@ -108,6 +108,19 @@ async def test_a_turn_that_died_in_it_needs_attention(machine, client, provider,
     assert ended.usage.model_calls == 3
 
 
+async def test_also_where_the_ledger_is_off(machine, client, provider, bank):
+    provider.use(pays)
+    served = await machine(agent_with(client, bank, turnlane.once), ledger=False)
+    bank.dies_in = "8"
+    turn = await served.send("pay 7 and 8")
+    await asyncio.wait_for(bank.reached.wait(), PATIENCE)
+    kept = await served.engine.ledger(turn.id)
+    assert [(entry.name, entry.phase) for entry in kept] == [("pay", "begun"), ("pay", "ended"), ("pay", "begun")]
+    await served.die_and_start()
+    assert (await served.ended(turn)).status == "needs_attention"
+    assert bank.begun == ["7", "8"]
+
+
 async def test_whoever_looks_sees_how_far_the_turn_came(machine, client, provider, bank):
     provider.use(pays)
     served = await machine(agent_with(client, bank, turnlane.once))

@@ -69,13 +69,20 @@ class TurnLedger:
         turn: the turn's id; names of calls are made with it.
         entries: what earlier attempts recorded, in order.
         recorder: keeps what this attempt does; None: nothing is kept.
+        only_once: keep only calls of tools that must not run a second time.
     """
 
     def __init__(
-        self, turn: str = "", entries: Sequence[LedgerEntry] = (), recorder: Recorder | None = None
+        self,
+        turn: str = "",
+        entries: Sequence[LedgerEntry] = (),
+        recorder: Recorder | None = None,
+        *,
+        only_once: bool = False,
     ) -> None:
         self._turn = turn
         self._recorder = recorder
+        self._only_once = only_once
         self._models: defaultdict[tuple[str, str], deque[LedgerEntry]] = defaultdict(deque)
         self._tools: dict[str, LedgerEntry] = {}
         self._before: defaultdict[tuple[str, str], deque[Any]] = defaultdict(deque)
@@ -97,7 +104,8 @@ class TurnLedger:
     @property
     def keeps_models(self) -> bool:
         """Whether model calls have to be told apart at all."""
-        return self._recorder is not None or self._given is not None or bool(self._models)
+        recorded = self._recorder is not None and not self._only_once
+        return recorded or self._given is not None or bool(self._models)
 
     def uncertain(self) -> list[LedgerEntry]:
         """Calls of tools that must not run a second time, and of which nobody knows whether they ran."""
@@ -136,8 +144,8 @@ class TurnLedger:
 
     async def tool_begins(self, ask: ToolAsk, *, once: bool) -> None:
         """To be awaited before the tool starts: from here on another attempt knows that it may have run."""
-        if self._recorder is not None:
-            self._record(LedgerEntry("tool", "begun", ask.asked, ask.call, ask.name, once))
+        self._record(LedgerEntry("tool", "begun", ask.asked, ask.call, ask.name, once))
+        if self._recorder is not None and (once or not self._only_once):
             await self._recorder.durable()
 
     def tool_ended(self, ask: ToolAsk, answer: Any, *, once: bool) -> None:
@@ -185,7 +193,7 @@ class TurnLedger:
             self._given.append((kind, asked, answer))
 
     def _record(self, entry: LedgerEntry) -> None:
-        if self._recorder is not None:
+        if self._recorder is not None and (entry.once or not self._only_once):
             self._recorder.add(entry)
 
 

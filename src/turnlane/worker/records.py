@@ -11,8 +11,8 @@ from turnlane.runtime.conversation import LedgerEntry
 from turnlane.runtime.engine import Engine, EngineUnavailable, NotJson, OwnershipLost
 
 LINGER: Final = 0.005
-"""Seconds that an entry nobody waits for stays in memory. Most turns end within them of their last answer, and
-what the turn's own commit makes useless is never written."""
+"""Seconds that a model's answer waits for company. Most turns end within them of their last answer, and what the
+turn's own commit makes useless is never written. What a tool did is written at once."""
 
 RETRY_PAUSE: Final = 0.5
 """Seconds between tries while the store can't be written."""
@@ -45,7 +45,9 @@ class Records:
             return
         self._waiting.append(entry)
         self._added += 1
-        if self._task is None and self._timer is None:
+        if entry.kind == "tool":
+            self._start()
+        elif self._task is None and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LINGER, self._start)
 
     async def durable(self) -> None:

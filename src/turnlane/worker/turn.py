@@ -69,8 +69,8 @@ class TurnAttempt:
         self._events = _Publisher(engine, run)
         run.publish = self._events.publish
         self._records = Records(engine, run)
-        claim, recorder = run.claim, self._records if spec.settings.ledger else None
-        run.ledger = TurnLedger(claim.turn.id, claim.ledger, recorder)
+        turn, entries = run.claim.turn, run.claim.ledger
+        run.ledger = TurnLedger(turn.id, entries, self._records, only_once=not spec.settings.ledger)
         self._prepared: Prepared | None = None
         self._started = time.monotonic()
 
