@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from asyncpg import exceptions as pg
 
-from turnlane.runtime.engines.postgres.connection import is_outage
+from turnlane.runtime.engines.postgres.connection import explain, is_outage
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,29 @@ def test_the_database_is_to_blame(error: Exception) -> None:
 )
 def test_the_statement_is_to_blame(error: Exception) -> None:
     assert not is_outage(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (pg.InvalidPasswordError("wrong"), "refuses the user or password"),
+        (pg.InvalidCatalogNameError("none"), "createdb turns"),
+        (pg.InsufficientPrivilegeError("permission denied"), "turnlane migrate"),
+        (pg.TooManyConnectionsError("too many"), "max_connections"),
+        (pg.DiskFullError("no space"), "free some space"),
+        (pg.ReadOnlySQLTransactionError("read-only"), "is a standby"),
+        (pg.AdminShutdownError("terminating"), "turns wait until it is back"),
+        (pg.ConnectionDoesNotExistError("closed in the middle"), "broke: turns wait"),
+        (pg.InternalClientError("cannot switch to state 15"), "broke: turns wait"),
+        (pg.InterfaceError("cannot call Transaction.__aexit__()"), "broke: turns wait"),
+        (pg.TargetServerAttributeNotMatched("None of the hosts match"), "target_session_attrs"),
+        (TimeoutError(), "does not answer"),
+        (ConnectionRefusedError(111, "Connection refused"), "is it running"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_sentence_says_what_happened_where_and_what_to_do(error: Exception, words: str) -> None:
+    sentence = str(explain(error, "postgresql://ada:s3cret@db.example:5432/turns"))
+    assert words in sentence
+    assert "PostgreSQL at db.example:5432/turns" in sentence
+    assert "s3cret" not in sentence

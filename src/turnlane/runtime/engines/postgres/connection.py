@@ -91,6 +91,9 @@ def explain(error: BaseException, url: str) -> EngineUnavailable:
     return unavailable
 
 
+_BROKE: Final = "the connection to {place} broke: turns wait until there is a new one"
+
+
 def _sentence(error: BaseException, place: str, url: str) -> str:
     match error:
         case pg.InvalidPasswordError() | pg.InvalidAuthorizationSpecificationError():
@@ -118,14 +121,18 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
             return f"{place}: something of Turnlane's schema is missing ({error}): run `turnlane migrate`"
         case pg.TargetServerAttributeNotMatched():
             return f"{place}: no server is of the kind that target_session_attrs asks for: turns wait for one"
-        case pg.PostgresConnectionError() | pg.InternalClientError() | pg.IdleInTransactionSessionTimeoutError():
-            return f"the connection to {place} broke: turns wait until there is a new one"
+        case ValueError():
+            return f"{place} failed: {error}"
+        case pg.PostgresConnectionError() | pg.IdleInTransactionSessionTimeoutError():
+            return _BROKE.format(place=place)
+        case pg.InternalClientError() | pg.InterfaceError():
+            return _BROKE.format(place=place)
         case TimeoutError():
             return f"{place} does not answer: look at the network and the server; turns wait until it is back"
         case OSError():
             reason = error.strerror or str(error) or type(error).__name__
             return f"{place} can't be reached ({reason}): is it running, and is the address right?"
-        case pg.PostgresError() | pg.InterfaceError():
+        case pg.PostgresError():
             return f"{place} failed: {error}"
         case _:
             return f"{place} failed: {type(error).__name__}: {error}"
