@@ -36,8 +36,8 @@ from turnlane.runtime.engines.stored_json import (
 from turnlane.runtime.lifecycle import after
 from turnlane.runtime.limits import Bounds
 
-QUEUES: Final = 16
-"""Queues of each agent. What claiming from one costs grows with its depth."""
+QUEUES: Final = 1
+"""Queues of each agent. A claim costs the same however deep a queue is, and one statement for each queue."""
 
 EXACT_BELOW: Final = 1_000
 """Bounds up to which waiting turns are always counted; above, only when an estimate comes near the bound."""

@@ -35,12 +35,14 @@ PROGRAM: Final = "turnlane"
 # - jit: compiling a statement that runs for a millisecond takes longer than the statement.
 # - enable_*: everything here looks few rows up by a key. A plan that was made, and kept, while the tables were empty
 #   would read them from end to end for as long as the connection lives.
+# - plan_cache_mode: making a plan for each call costs more than the calls.
 # - idle_in_transaction_session_timeout: a frozen process must not hold a lane.
 # - tcp_*: a process whose network is gone must not hold its lock for two hours.
 _SESSION: Final = """
     SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
             ELSE current_setting('synchronous_commit') END, false),
         set_config('jit', 'off', false),
+        set_config('plan_cache_mode', 'force_generic_plan', false),
         set_config('enable_seqscan', 'off', false),
         set_config('enable_hashjoin', 'off', false),
         set_config('enable_mergejoin', 'off', false),

@@ -211,19 +211,20 @@ DECLARE
     part record;
     messages bigint[];
 BEGIN
-    WITH asked AS (
-        SELECT * FROM unnest(ids, conversations, positions, agents, keys, created, idempotency_keys, requests, delays)
-            WITH ORDINALITY AS a (id, home, position, agent, key, created, idempotency_key, request, delay, i)
-    ), stored AS (
+    WITH stored AS (
         INSERT INTO turnlane.turn (id, conversation, position, agent, key, status, attempt, events_from, created_at,
             not_before, idempotency_key, request)
         SELECT a.id, c.n, a.position, a.agent, a.key, 'queued', 0, 0, coalesce(nullif(a.created, 0), now_),
             CASE WHEN a.delay > 0 THEN now_ + a.delay END, a.idempotency_key, a.request
-        FROM asked a JOIN turnlane.conversation c ON c.id = a.home ORDER BY a.i
-        RETURNING turn.id, turn.n, turn.conversation
+        FROM unnest(ids, conversations, positions, agents, keys, created, idempotency_keys, requests, delays)
+            WITH ORDINALITY AS a (id, home, position, agent, key, created, idempotency_key, request, delay, i)
+        JOIN turnlane.conversation c ON c.id = a.home ORDER BY a.i
+        RETURNING turn.n, turn.conversation
     )
-    SELECT array_agg(s.n ORDER BY a.i), array_agg(s.conversation ORDER BY a.i) INTO numbers, homes
-    FROM asked a JOIN stored s ON s.id = a.id;
+    SELECT array_agg(s.n ORDER BY s.n), array_agg(s.conversation ORDER BY s.n) INTO numbers, homes FROM stored s;
+    IF cardinality(numbers) IS DISTINCT FROM cardinality(ids) THEN
+        RAISE EXCEPTION 'a conversation of a turn to be stored is not there';
+    END IF;
 
     INSERT INTO turnlane.idempotency (key, idempotency_key, fingerprint, turn)
     SELECT a.key, a.idempotency_key, a.fingerprint, a.n
@@ -373,9 +374,10 @@ DECLARE
     receipts integer[] := '{}';
 BEGIN
     FOR one IN
-        SELECT a.agent, a.room FROM unnest(agents, rooms) AS a (agent, room), LATERAL (
+        SELECT a.agent, a.room FROM unnest(agents, rooms) AS a (agent, room) LEFT JOIN LATERAL (
             SELECT w.turn FROM turnlane.work w WHERE w.agent = a.agent AND w.status = 'queued'
-            ORDER BY w.turn LIMIT 1) oldest
+                AND cardinality(agents) > 1
+            ORDER BY w.turn LIMIT 1) oldest ON true
         ORDER BY oldest.turn
     LOOP
         SELECT array_agg(picked.turn) INTO more FROM (
@@ -480,27 +482,24 @@ BEGIN
     END LOOP;
 
     RETURN QUERY
-    WITH asked AS (
-        SELECT * FROM unnest(numbers, statuses, results, states, first_seqs, last_seqs, events, keep_ledgers)
-            AS a (n, status, result, state, first_seq, last_seq, events, keep_ledger)
-        WHERE a.n = ANY (owned)
-    ), done AS (
-        DELETE FROM turnlane.work w WHERE w.turn = ANY (owned) RETURNING w.*
+    -- `i` is the turn's place in the arrays: joining the arrays as rows would compare each with each.
+    WITH done AS (
+        DELETE FROM turnlane.work w WHERE w.turn = ANY (owned) RETURNING w.*, array_position(numbers, w.turn) AS i
     ), ended AS (
-        UPDATE turnlane.turn t SET status = a.status, trouble = nullif(a.status, 'completed'), result = a.result,
-            attempt = d.attempt, events_from = d.events_from, stop_asked = d.stop_asked, started_at = d.started_at,
-            finished_at = now_
-        FROM asked a JOIN done d ON d.turn = a.n WHERE t.n = a.n
+        UPDATE turnlane.turn t SET status = statuses[d.i], trouble = nullif(statuses[d.i], 'completed'),
+            result = results[d.i], attempt = d.attempt, events_from = d.events_from, stop_asked = d.stop_asked,
+            started_at = d.started_at, finished_at = now_
+        FROM done d WHERE t.n = d.turn
     ), shown AS (
         INSERT INTO turnlane.event_chunk AS e
-        SELECT a.n, a.first_seq, a.last_seq, a.events FROM asked a WHERE a.events IS NOT NULL
+        SELECT d.turn, first_seqs[d.i], last_seqs[d.i], events[d.i] FROM done d WHERE events[d.i] IS NOT NULL
         ON CONFLICT (turn, first_seq) DO UPDATE SET last_seq = excluded.last_seq, events = excluded.events
     ), saved AS (
         INSERT INTO turnlane.state
-        SELECT d.conversation, d.position, a.state FROM asked a JOIN done d ON d.turn = a.n WHERE a.state IS NOT NULL
+        SELECT d.conversation, d.position, states[d.i] FROM done d WHERE states[d.i] IS NOT NULL
         ON CONFLICT (conversation) DO UPDATE SET absorbed = excluded.absorbed, data = excluded.data
     ), forgotten AS (
-        DELETE FROM turnlane.ledger l USING asked a WHERE l.turn = a.n AND NOT a.keep_ledger
+        DELETE FROM turnlane.ledger l USING done d WHERE l.turn = d.turn AND NOT keep_ledgers[d.i]
     )
     SELECT d.turn, now_, d.stop_asked FROM done d;
 END
@@ -595,7 +594,7 @@ BEGIN
 END
 $$;
 
--- The queues of an agent: so many that claiming from one costs little however many turns wait.
+-- The queues of an agent. Each turn leaves a dead row there: vacuumed as `work` is.
 CREATE FUNCTION turnlane.add_agent(name_ text, many integer) RETURNS integer LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -607,6 +606,8 @@ BEGIN
         INSERT INTO turnlane.agent (name) VALUES (name_) RETURNING n INTO number;
         FOR i IN 0 .. many - 1 LOOP
             PERFORM pgmq.create(format('turnlane_%s_%s', number, i));
+            EXECUTE format('ALTER TABLE pgmq.%I SET (autovacuum_vacuum_scale_factor = 0.0,
+                autovacuum_vacuum_threshold = 2000)', format('q_turnlane_%s_%s', number, i));
         END LOOP;
     END IF;
     RETURN number;
