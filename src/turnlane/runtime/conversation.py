@@ -35,9 +35,9 @@ WhenBusy: TypeAlias = Literal["enqueue", "reject", "interrupt", "rollback", "mer
 
 enqueue: wait in the lane. reject: 409. interrupt: stop them and keep what was said: the new turn's agent sees
 their input and what they answered. rollback: stop them and forget them: they stay in the history as cancelled,
-and no agent sees them again. merge: join the last turn that still waits, so that both are one turn; wait like
-`enqueue` when none does. debounce: like `merge`, and the turn starts only after `NewTurn.delay` seconds without
-another message.
+and no agent sees them again, also when one was quicker than its stop. merge: join the last turn that still waits
+and has not run yet, so that both are one turn; wait like `enqueue` when there is none. debounce: like `merge`, and
+the turn starts only after `NewTurn.delay` seconds without another message.
 """
 
 StopAsk: TypeAlias = Literal["cancel", "interrupt", "rollback"]

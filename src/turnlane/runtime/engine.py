@@ -268,11 +268,12 @@ class Engine(ABC):
 
         With "interrupt" and "rollback" all turns of the lane that still wait end at once, as `interrupted` or
         `cancelled`, and a running one is asked to stop. A message that joins (`Accepted.joined`) adds its input to
-        the turn that waits; its idempotency key names that turn from then on.
+        the turn that waits, which moves behind what was added to the conversation since; its idempotency key names
+        that turn from then on.
 
         Raises:
-            LaneFull, QueueFull, ConversationBusy, ConversationNotFound, WrongAgent, NotLatest,
-            IdempotencyMismatch.
+            LaneFull (TurnFull: too many joined), QueueFull, ConversationBusy, ConversationNotFound, WrongAgent,
+            NotLatest, IdempotencyMismatch, NotJson.
         """
 
     @abstractmethod
