@@ -24,7 +24,7 @@ def url(server: PostgresServer, database: str, proxy: TcpProxy) -> str:
 
 async def test_traffic_goes_on_after_every_cut(url: str, proxy: TcpProxy, open_engine: Opener) -> None:
     async with Traffic(await open_engine(url)) as traffic:
-        for _ in range(10):
+        for _ in range(5):
             assert proxy.cut() > 0
             await traffic.flows(5)
 
@@ -60,7 +60,7 @@ async def test_answers_that_get_lost_double_nothing(
     """The database commits, and the engine never hears of it."""
     engine = await open_engine(url)
     async with Traffic(engine) as traffic:
-        for _ in range(5):
+        for _ in range(3):
             proxy.silence("to_client")
             # So long that every user's message and every result is on its way.
             await anyio.sleep(0.1)
@@ -72,8 +72,8 @@ async def test_answers_that_get_lost_double_nothing(
 async def test_a_slow_line_is_no_outage(url: str, proxy: TcpProxy, open_engine: Opener) -> None:
     engine = await open_engine(url)
     async with Traffic(engine) as traffic:
-        proxy.delay(0.05)
-        await traffic.flows()
+        proxy.delay(0.02)
+        await traffic.flows(10)
         assert traffic.told.count("engine.trouble") == 0
 
 
@@ -88,7 +88,7 @@ async def test_a_line_that_is_silent_from_the_start_is_refused_in_bounded_time(
 
 
 async def test_no_password_is_shown(
-    server: PostgresServer, database: str, proxy: TcpProxy, open_engine: Opener
+    server: PostgresServer, database: str, proxy: TcpProxy, open_engine: Opener, impatient: None
 ) -> None:
     engine = await open_engine(server.url(database, password="s3cret", port=proxy.port))
     proxy.refuse()
