@@ -10,6 +10,7 @@ import pytest
 from tests.worker.conftest import Machine
 from tests.worker.test_interrupts import TestRollback, TestWithALedger
 from tests.worker.test_once_tools import (
+    bank,
     test_one_that_ended_is_not_run_again,
     test_the_key_of_a_call_is_the_same_in_every_attempt,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "TestRollback",
     "TestWithALedger",
     "actor",
+    "bank",
     "test_a_turn_given_back_at_a_drain_goes_on",
     "test_one_that_ended_is_not_run_again",
     "test_the_events_of_a_rerun_show_the_whole_turn",

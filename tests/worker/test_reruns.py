@@ -147,6 +147,33 @@ def by_name(request: Any) -> str:
     return f"{request.system}: {request.user_message}"
 
 
+async def test_an_answer_that_was_cut_short_stays_so(machine, actor, provider):
+    stuck = asyncio.Event()
+    provider.use(lambda request: Answer(text="one two", finish_reason="length"))
+    served = await machine(lambda: RoundRobinGroupChat([actor(), Waiter(stuck)], max_turns=2))
+    turn = await served.send("go")
+    await asyncio.wait_for(stuck.wait(), PATIENCE)
+    await served.recorded(turn, 1)
+    await served.die_and_start()
+    ended = await served.ended(turn)
+    assert (ended.status, ended.incomplete) == ("incomplete", "max_output_tokens")
+    assert ended.output[0]["incomplete"] == "max_output_tokens"
+    assert provider.received == 1
+
+
+async def test_answers_of_before_count_in_the_bound_of_model_calls(machine, actor, deeds, provider):
+    """An agent that never ends is stopped at the same call, however often its process dies."""
+    provider.use(calls(*"abcdefgh"))
+    served = await machine(actor, max_model_calls=4)
+    deeds.get_stuck_in("c")
+    turn = await served.send("go")
+    await deeds.stuck()
+    await served.die_and_start()
+    ended = await served.ended(turn)
+    assert (ended.status, ended.failure.code) == ("failed", "too_many_model_calls")
+    assert ended.usage.model_calls == provider.received == 4
+
+
 async def test_what_was_paid_counts_once_in_the_turns_usage(machine, actor, deeds, provider):
     provider.use(calls("a", "b"))
     served = await machine(actor)
