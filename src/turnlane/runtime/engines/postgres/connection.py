@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -33,8 +34,8 @@ PROGRAM: Final = "turnlane"
 # Set after connecting and not as parameters of the start-up packet: a pooler refuses those it does not know.
 # - synchronous_commit: accepted means durable, whatever the server's default (promise 1).
 # - jit: compiling a statement that runs for a millisecond takes longer than the statement.
-# - enable_*: everything here looks few rows up by a key. A plan that was made, and kept, while the tables were empty
-#   would read them from end to end for as long as the connection lives.
+# - enable_*: everything here looks few rows up by a key. A plan that was made, and kept, while the tables were
+#   empty would read them from end to end for as long as the connection lives.
 # - plan_cache_mode: making a plan for each call costs more than the calls.
 # - idle_in_transaction_session_timeout: a frozen process must not hold a lane.
 # - tcp_*: a process whose network is gone must not hold its lock for two hours.
@@ -132,7 +133,8 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
         case TimeoutError():
             return f"{place} does not answer: look at the network and the server; turns wait until it is back"
         case OSError():
-            reason = error.strerror or str(error) or type(error).__name__
+            refused = isinstance(error, ConnectionError) and error.errno
+            reason = os.strerror(refused) if refused else error.strerror or str(error) or type(error).__name__
             return f"{place} can't be reached ({reason}): is it running, and is the address right?"
         case pg.PostgresError():
             return f"{place} failed: {error}"
