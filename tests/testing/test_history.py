@@ -536,6 +536,12 @@ def test_a_broken_rule_is_found(kind: str, fault: Fault) -> None:
     assert all(violation.evidence for violation in report.violations)
 
 
+def test_the_page_about_reliability_names_every_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs/explanation/reliability.md").read_text()
+    for kind in KINDS:
+        assert f"\n| {kind} |" in page
+
+
 # --- the same, at a random place of a random history ---
 
 
