@@ -702,6 +702,14 @@ def test_a_call_that_broke_off_while_the_witness_was_cut_off_counts_until_then()
     assert check(History([*events, broken])).counts["overlapped"]
 
 
+def test_a_call_that_reached_the_witness_when_its_caller_had_gone_is_not_judged() -> None:
+    events = settled()
+    run = events[run_of(events, "canary-left says 2")]
+    late = replace(run, started=90.0, ended=90.1, answered=False)
+    assert check(History([*events, late, Blinded(89.0, 90.05)])).ok
+    assert check(History([*events, late])).counts["doubled"]
+
+
 def test_a_turn_that_died_inside_a_once_tool_may_need_attention() -> None:
     events = settled()
     index = of(events, Answered, turn="resp-left-2")

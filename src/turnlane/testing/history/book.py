@@ -285,10 +285,15 @@ class Book:
     # --- how long a run counts ---
 
     def judged(self, runs: Sequence[tuple[Ran, Message]]) -> Iterator[tuple[Ran, Message]]:
-        """The runs with the time at which they no longer counted, without the calls of zombies."""
+        """The runs with the time at which they no longer counted, without those that nobody can judge."""
         for run, message in runs:
-            if not self.is_zombie(run):
+            if not self.is_out_of_time(run):
                 yield replace(run, ended=self._counts_until(run)), message
+
+    def is_out_of_time(self, run: Ran) -> bool:
+        """Whether it is a zombie's, or was held up on its way to the witness until its caller had gone."""
+        held_up = not run.answered and any(blind.started <= run.started <= blind.ended for blind in self.blind)
+        return self.is_zombie(run) or (run.what != "act" and held_up)
 
     def is_zombie(self, run: Ran) -> bool:
         """Whether it is a model call that its owner began when it could not know that it was replaced."""

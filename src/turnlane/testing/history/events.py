@@ -133,7 +133,7 @@ class Parted:
 
 @dataclass(frozen=True, slots=True)
 class Blinded:
-    """The witness of model calls was cut off: of calls that broke off meanwhile it learnt too late."""
+    """The witness of model calls was cut off: what reached it late, or broke off meanwhile, it saw at a wrong time."""
 
     started: float
     ended: float

@@ -104,7 +104,7 @@ def _signs_of_doubling(book: Book, message: Message) -> Iterator[str]:
     for run in message.runs:
         if run.said.count(message.text) > 1:
             yield f"is in its prompt {run.said.count(message.text)} times, at {run.started:.3f}"
-        if message.out_at is not None and run.started > message.out_at and not book.is_zombie(run):
+        if message.out_at is not None and run.started > message.out_at and not book.is_out_of_time(run):
             yield f"ran at {run.started:.3f}, after its answer was out at {message.out_at:.3f}"
 
 
