@@ -41,6 +41,9 @@ STALE: Final = 60.0
 PATIENCE: Final = 1.0
 """Seconds that the store may take before this process goes on alone."""
 
+FIRST_PATIENCE: Final = 5.0
+"""The same before it ever had a share: nothing tells then how many others there are."""
+
 FIRST_BACKOFF: Final = 0.5
 LONGEST_BACKOFF: Final = 2.0
 
@@ -363,7 +366,7 @@ class SharedLimiter:
             share = state.exchange(now, self._worker, report, self._limits)
             return state.to_text(), share
 
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE if self._share is not None else FIRST_PATIENCE):
             return await self._store.update(self._provider, change)
 
     async def _announce(self, share: Share) -> None:
@@ -439,6 +442,8 @@ class SharedLimiter:
         share = self._share
         if share is not None:
             self._local.take_part(now, 1.0 / share.members, share.rate, share.concurrency)
+        else:
+            self._local.take_part(now, 1.0, None, None)
         for _, started, _, fault in self._pending.refusals:
             self._local.learn(now, started, fault)
         self._pending.refusals.clear()

@@ -154,22 +154,18 @@ async def test_news_reach_the_other_engines(workers):
     stop()
 
 
-async def test_TL303_ten_workers_are_refused_hardly_more_than_one(workers, http):
-    script = rate_limited(20, 20)
-    async with PracticeProvider(script) as provider:
-        alone = Client(provider.base_url, http)
-        one = ModelBoundary()
-        await asyncio.gather(*(one.call(new_run(one), alone, alone.send) for _ in range(80)))
-    async with PracticeProvider(rate_limited(20, 20)) as provider:
-        client = Client(provider.base_url, http)
+async def test_TL303_ten_workers_that_share_are_refused_much_less_than_ten_that_do_not(workers, http):
+    """Side by side, so that a busy machine disturbs both. How near to one worker's it comes is simulated elsewhere,
+    on virtual time."""
+    script = rate_limited(10, 10)
+    async with PracticeProvider(script) as provider, PracticeProvider(rate_limited(10, 10)) as other:
+        together, apart = Client(provider.base_url, http), Client(other.base_url, http)
         await workers.start(10)
-        start = time.monotonic()
-        await workers.calls(client, 80)
-        seconds = time.monotonic() - start
-    assert len(client.sent) - client.refused == 80
-    assert client.refused <= alone.refused + 30
-    # 20 at once, 60 more at 20 a second: 3 s.
-    assert seconds <= 12
+        strangers = Workers("", AsyncExitStack())
+        strangers.boundaries = [ModelBoundary() for _ in range(10)]
+        await asyncio.gather(workers.calls(together, 60), strangers.calls(apart, 60))
+    assert len(together.sent) - together.refused == 60
+    assert together.refused <= 0.7 * apart.refused
 
 
 async def test_what_is_configured_holds_for_all_together(workers, http):
