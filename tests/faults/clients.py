@@ -133,7 +133,7 @@ class User:
                 case "b":
                     await self._say_at_once(min(3, turns - self._sent))
                 case _:
-                    await self._think_again(min(self._chance.choice((2, 2, 3)), turns - self._sent))
+                    await self._think_again(min(self._chance.choice((2, 3, 3)), turns - self._sent))
 
     async def probe(self) -> None:
         """Say one message, and wait for the answer."""
@@ -165,9 +165,11 @@ class User:
     async def _think_again(self, messages: int) -> None:
         """Ask for something that takes a while, and write again before it is answered."""
         turns = [await self._queue(*self._next("at length "))]
+        strategy = self._chance.choice(SECOND_THOUGHTS)
         for _ in range(messages - 1):
             await anyio.sleep(self._chance.uniform(0.0, 0.5))  # so that it is found waiting, or in the middle
-            strategy = self._chance.choice(SECOND_THOUGHTS)
+            if self._chance.random() < 0.3:
+                strategy = self._chance.choice(SECOND_THOUGHTS)
             turns.append(await self._queue(*self._next(), strategy))
         if self._chance.random() < 0.2:
             await self._cancel(turns[-1])

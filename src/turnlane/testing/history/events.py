@@ -133,7 +133,7 @@ class Parted:
 
 @dataclass(frozen=True, slots=True)
 class Blinded:
-    """The witness of model calls was cut off: what reached it late, or broke off meanwhile, it saw at a wrong time."""
+    """The witness of model calls was cut off: what reached it late, or broke off meanwhile, has a wrong time."""
 
     started: float
     ended: float
