@@ -8,6 +8,7 @@ import pytest
 
 from turnlane import App
 from turnlane.runtime.app import AppError, pick_resources
+from turnlane.runtime.limits import ProviderLimits
 
 
 def test_the_agents_name_is_the_functions() -> None:
@@ -74,3 +75,19 @@ def test_a_missing_resource_is_named_with_those_there_are() -> None:
 
 def test_needs_lists_what_has_no_default() -> None:
     assert App().add(lambda db, cache=None: None, name="a").needs == ("db",)
+
+
+def test_limits_are_kept_by_provider() -> None:
+    limits = {"api.openai.com": ProviderLimits(requests_per_minute=500)}
+    assert App(limits=limits).limits == limits
+    assert App().limits == {}
+
+
+def test_limits_of_another_kind_say_what_to_write() -> None:
+    with pytest.raises(AppError, match=r"'api.openai.com': write ProviderLimits\(.*not dict"):
+        App(limits={"api.openai.com": {"requests_per_minute": 500}})  # type: ignore[dict-item]
+
+
+def test_a_providers_url_is_not_its_name() -> None:
+    with pytest.raises(AppError, match="write the provider's host alone"):
+        App(limits={"https://api.openai.com/v1": ProviderLimits()})

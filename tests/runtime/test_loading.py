@@ -348,3 +348,22 @@ def test_versions_are_those_that_the_package_asks_for() -> None:
     assert f"openai>={low[0]}.{low[1]},<{high[0]}" in extra
     major, minor = versions.AUTOGEN_RELEASE
     assert f"autogen-core>={major}.{minor},<{major}.{minor + 1}" in extra
+
+
+LIMITED = (
+    "from turnlane import App, ProviderLimits\n"
+    "app = App(limits={{'p': ProviderLimits(concurrency={most})}})\n"
+    "@app.agent\ndef {name}(): ..."
+)
+
+
+def test_limits_of_several_targets_are_merged(write: Write) -> None:
+    one = write(LIMITED.format(most=3, name="a"), "one.py")
+    two = write(LIMITED.format(most=3, name="b"), "two.py")
+    assert load_app([one, two]).limits["p"].concurrency == 3
+
+
+def test_two_limits_of_one_provider(write: Write) -> None:
+    one = write(LIMITED.format(most=3, name="a"), "one.py")
+    two = write(LIMITED.format(most=4, name="b"), "two.py")
+    assert "different limits for 'p'" in complaint(one, two)
