@@ -132,9 +132,12 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
             return _BROKE.format(place=place)
         case TimeoutError():
             return f"{place} does not answer: look at the network and the server; turns wait until it is back"
+        case ConnectionError() if error.errno is None:
+            return _BROKE.format(place=place)
         case OSError():
-            refused = isinstance(error, ConnectionError) and error.errno
-            reason = os.strerror(refused) if refused else error.strerror or str(error) or type(error).__name__
+            # asyncio says of a refused connection only where it went.
+            known = error.errno if isinstance(error, ConnectionError) else None
+            reason = os.strerror(known) if known else error.strerror or str(error) or type(error).__name__
             return f"{place} can't be reached ({reason}): is it running, and is the address right?"
         case pg.PostgresError():
             return f"{place} failed: {error}"
