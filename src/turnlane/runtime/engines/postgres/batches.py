@@ -167,6 +167,9 @@ class Batches:
 
     async def _together(self, calls: Sequence[Call]) -> list[Effect]:
         async with self.link.use() as connection:
+            if not calls:
+                # Idle work is one statement, which is a transaction by itself.
+                return await self.handler(connection, calls)
             async with connection.transaction():
                 effects = await self.handler(connection, calls)
             self.transactions += 1

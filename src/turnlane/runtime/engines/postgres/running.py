@@ -38,6 +38,8 @@ class Running:
         self._notices = notices
         self._workers: dict[Seat, Worker] = {}
         self._claiming = False
+        self._asked: Mapping[str, int] = {}
+        """What the batch that is under way, or was last, claimed for: agents with their rooms."""
 
     @property
     def process(self) -> int:
@@ -114,6 +116,7 @@ class Running:
                 room = free if limit is None else min(free, limit - seat.running_of.get(agent, 0))
                 if room > 0:
                     rooms[agent] = rooms.get(agent, 0) + room
+        self._asked = rooms
         return rooms
 
     def total_room(self) -> int:
@@ -154,7 +157,9 @@ class Running:
         hold.live.finish(turn, events)
         self.watching.forget(hold.id)
         self._notices.tell("ended", turn.id)
-        self.tell_work(turn.agent)
+        if turn.agent not in self._asked:
+            # Else the transaction that ended it has claimed already what follows in its lane.
+            self.tell_work(turn.agent)
 
     def given_back(self, hold: Hold) -> None:
         self._let_go(hold)
