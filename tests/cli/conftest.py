@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import pytest
@@ -103,10 +103,11 @@ class Server(Process):
     """`turnlane serve` on a free port, with JSON logs."""
 
     url = ""
+    kind = "server"
 
-    def ready(self) -> Server:
-        started = json.loads(self.wait_for('"server.started"'))
-        self.url = started["address"]
+    def ready(self) -> Self:
+        started = json.loads(self.wait_for(f'"{self.kind}.started"'))
+        self.url = started.get("address", "")
         return self
 
     @property
@@ -136,10 +137,18 @@ class Server(Process):
         return found
 
 
+class Worker(Server):
+    """`turnlane worker` with its health on a free port, with JSON logs."""
+
+    kind = "worker"
+
+
 SERVE = ["serve", "--port", "0", "--log-format", "json"]
+WORK = ["worker", "--health-port", "0", "--log-format", "json"]
 
 Run = Callable[..., Process]
 Serve = Callable[..., Server]
+Work = Callable[..., Worker]
 
 
 @pytest.fixture
@@ -168,6 +177,18 @@ def serve(processes: ExitStack, tmp_path: Path) -> Serve:
         server = Server([*SERVE, *map(str, arguments)], tmp_path, environment)
         processes.callback(server.kill)
         return server.ready()
+
+    return start
+
+
+@pytest.fixture
+def work(processes: ExitStack, tmp_path: Path) -> Work:
+    """Starts `turnlane worker` in the test's folder and waits until it takes turns."""
+
+    def start(*arguments: str, **environment: str) -> Worker:
+        worker = Worker([*WORK, *map(str, arguments)], tmp_path, environment)
+        processes.callback(worker.kill)
+        return worker.ready()
 
     return start
 
