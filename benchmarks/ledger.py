@@ -1,6 +1,6 @@
 """What the ledger costs a turn: `python benchmarks/ledger.py [--turns N] [--rounds N] [--json FILE]`.
 
-Agents on the embedded engine, without HTTP, with the ledger and without it in turns (A B A B), against one practice
+Agents on the embedded engine, without HTTP, with the ledger and without it in turns (A B A B), against a practice
 provider in a process of its own. Two kinds of turns, each after 16 messages of history: one model call; and a
 model call, a tool, and another model call. Medians of rounds; CPU is that of the worker's process.
 """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
 from turnlane import App
@@ -174,3 +175,18 @@ class Deeds:
 @pytest.fixture
 def deeds(anyio_backend: str) -> Deeds:
     return Deeds()
+
+
+@pytest.fixture
+def actor(client: Any, deeds: Deeds) -> Callable[..., AssistantAgent]:
+    """Makes an agent with the tool `act`."""
+
+    def make(name: str = "actor", **options: Any) -> AssistantAgent:
+        async def act(deed: str) -> str:
+            """Do something."""
+            return await deeds.do(deed)
+
+        options = {"system_message": name, "description": f"the {name}", "max_tool_iterations": 9, **options}
+        return AssistantAgent(name, client(), tools=[act], **options)
+
+    return make

@@ -15,20 +15,18 @@ from tests.worker.test_once_tools import (
     test_the_key_of_a_call_is_the_same_in_every_attempt,
 )
 from tests.worker.test_reruns import (
-    TestAskingAHuman,
     TestOneAgent,
-    actor,
     test_a_turn_given_back_at_a_drain_goes_on,
     test_the_events_of_a_rerun_show_the_whole_turn,
     test_two_crashes_in_one_turn,
 )
+from tests.worker.test_reruns_of_teams import TestAskingAHuman
 
 __all__ = [
     "TestAskingAHuman",
     "TestOneAgent",
     "TestRollback",
     "TestWithALedger",
-    "actor",
     "bank",
     "test_a_turn_given_back_at_a_drain_goes_on",
     "test_one_that_ended_is_not_run_again",

@@ -136,8 +136,8 @@ EVENT_KINDS: Final[Mapping[str, str]] = {
     "handoff": "an agent hands over to another: agent, target, text",
     "input.required": "the turn ends asking a human: item, call, agent, prompt, reason (user_proxy or handoff)",
     "note": "anything else the framework reported: agent, type, text",
-    "model.call": "a model call ended: agent, model, input_tokens, output_tokens, retries, seconds, finish_reason; "
-    "replayed is true when an earlier attempt had got the answer",
+    "model.call": "a model call ended: agent, model, input_tokens, output_tokens, retries, seconds, "
+    "finish_reason; replayed is true when an earlier attempt had got the answer",
     "finished": "the attempt ended and is committed: status",
 }
 """Every event kind, with its data. `turnlane` keeps the reference page of events equal to this table."""
