@@ -52,3 +52,13 @@ def test_failures_between_uses_that_work_are_one_outage(told: list[Any]) -> None
     now[0] += 1
     outage.worked()
     assert told[1:] == [("engine.back", {"seconds": 11.0})]
+
+
+def test_what_fails_because_the_store_is_let_go_of_is_no_outage(told: list[Any]) -> None:
+    outage = Outage()
+    outage.failed("refused")
+    outage.close()
+    outage.failed("the connection is closed")
+    outage.worked()
+    assert outage.reason is None
+    assert [name for name, _ in told] == ["engine.trouble"]

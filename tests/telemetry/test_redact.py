@@ -7,7 +7,7 @@ import re
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from turnlane.telemetry import redact as module
@@ -61,6 +61,7 @@ def test_ordinary_text_is_returned_as_the_same_object(text: str) -> None:
 
 @given(before=AROUND, secret=SECRET_TEXT, after=AROUND)
 def test_key_is_masked_in_any_surroundings(before: str, secret: str, after: str) -> None:
+    assume(secret not in before + after)
     cleaned = clean(f"{before} sk-{secret} {after}")
     assert secret not in cleaned
     assert MASK in cleaned

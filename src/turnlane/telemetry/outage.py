@@ -27,9 +27,12 @@ class Outage:
         self._clock = clock
         self._since = 0.0
         self._last = 0.0
+        self._closed = False
 
     def failed(self, reason: str) -> None:
         """The store can't be used. Told when an outage begins; a further reason takes the place of the last."""
+        if self._closed:
+            return
         self._last = self._clock()
         if self.reason is None:
             self._since = self._last
@@ -45,3 +48,8 @@ class Outage:
             return
         self.reason = None
         emit("engine.back", seconds=now - self._since)
+
+    def close(self) -> None:
+        """The store is let go of on purpose: what fails from now on fails for that."""
+        self._closed = True
+        self.reason = None

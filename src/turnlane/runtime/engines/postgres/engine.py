@@ -171,6 +171,7 @@ class PostgresEngine(Engine):
 
     async def _stop(self, reason: EngineUnavailable, *, goodbye: bool) -> None:
         self._closed = reason
+        self._outage.close()
         await self._leases.stop(goodbye=goodbye)
         await self._notices.close(goodbye=goodbye)
         await self._front.close(reason)
