@@ -1,6 +1,6 @@
 """What sharing a provider's limits does and costs: worker processes, PostgreSQL, and the practice provider.
 
-    python benchmarks/provider_limits.py [--quick] [--json FILE]
+    python benchmarks/provider_limits.py [--quick] [--only learned|configured|free] [--json FILE]
 
 The same calls from one process, from ten that know nothing of each other, and from ten that share what they learn:
 how many are refused, and how long it takes. Then what sharing costs where nothing is refused.
@@ -153,67 +153,71 @@ def most_within(moments: list[float], seconds: float) -> int:
     return max(sum(1 for later in moments[n:] if later - first <= seconds) for n, first in enumerate(moments))
 
 
-def rows(database: str, quick: bool) -> Iterator[dict[str, Any]]:
-    rate, calls = (20, 100) if quick else (20, 600)
+def learned(database: str, quick: bool) -> Iterator[dict[str, Any]]:
+    """A provider whose rate nobody wrote down."""
+    rate, calls = 20, 100 if quick else 600
     for workers, shared in ((1, False), (WORKERS, False), (WORKERS, True)):
         script = Script([Rule(say="hello", latency=0.2)], budget=Budget(rate, rate))
-        with PracticeProvider.in_thread(script, keep_requests=0) as provider:
-            told = run_workers(
-                workers,
-                provider=provider.base_url,
-                database=database if shared else None,
-                per_minute=None,
-                calls=calls // workers,
-                one_by_one=False,
-            )
+        job = {"database": database if shared else None, "calls": calls // workers}
+        told = told_by_workers(workers, script, job)
         yield {
             "what": f"learned: {calls} calls, the provider takes {rate}/s",
-            "workers": f"{workers} {'sharing' if shared else 'alone'}",
+            "workers": named(workers, shared),
             "refused": sum(one["refused"] for one in told),
             "seconds": round(max(one["seconds"][0] for one in told), 1),
             "at best": round((calls - rate) / rate + 0.2, 1),
         }
-    for workers, shared in ((WORKERS, False), (WORKERS, True)):
-        with PracticeProvider.in_thread(Script([Rule(say="hello", latency=0.2)]), keep_requests=0) as provider:
-            told = run_workers(
-                workers,
-                provider=provider.base_url,
-                database=database if shared else None,
-                per_minute=600,
-                calls=calls // workers // 2,
-                one_by_one=False,
-            )
+
+
+def configured(database: str, quick: bool) -> Iterator[dict[str, Any]]:
+    """Limits that were written down: 60 requests at once and 10 a second."""
+    for shared in (False, True):
+        script = Script([Rule(say="hello", latency=0.2)])
+        calls = 10 if quick else 30
+        job = {"database": database if shared else None, "per_minute": 600, "calls": calls}
+        told = told_by_workers(WORKERS, script, job)
         moments = [moment for one in told for moment in one["sent"]]
         yield {
-            "what": "configured: 600 requests per minute",
-            "workers": f"{workers} {'sharing' if shared else 'alone'}",
+            "what": f"configured: {calls * WORKERS} calls, 600 requests per minute",
+            "workers": named(WORKERS, shared),
             "most in 10 s": most_within(moments, 10.0),
             "allowed in 10 s": 60 + 100,
             "seconds": round(max(one["seconds"][0] for one in told), 1),
         }
+
+
+def free(database: str, quick: bool) -> Iterator[dict[str, Any]]:
+    """What it costs where nothing is limited; twice, since the machine is never quite quiet."""
     for shared in (False, True, False, True):
-        with PracticeProvider.in_thread(Script([Rule(say="hello", latency=0.05)]), keep_requests=0) as provider:
-            told = run_workers(
-                1,
-                provider=provider.base_url,
-                database=database if shared else None,
-                per_minute=None,
-                calls=20 if quick else 200,
-                one_by_one=True,
-            )
-        seconds = told[0]["seconds"]
+        script = Script([Rule(say="hello", latency=0.05)])
+        job = {"database": database if shared else None, "calls": 20 if quick else 200, "one_by_one": True}
+        seconds = told_by_workers(1, script, job)[0]["seconds"]
         yield {
             "what": "no limit: a model of 50 ms, one call after the other",
-            "workers": f"1 {'sharing' if shared else 'alone'}",
+            "workers": named(1, shared),
             "p50 ms": round(1000 * statistics.median(seconds), 2),
-            "p99 ms": round(1000 * statistics.quantiles(seconds, n=100)[98], 2),
+            "p90 ms": round(1000 * statistics.quantiles(seconds, n=10)[8], 2),
         }
+
+
+PARTS = {"learned": learned, "configured": configured, "free": free}
+
+
+def told_by_workers(number: int, script: Script, job: dict[str, Any]) -> list[dict[str, Any]]:
+    with PracticeProvider.in_thread(script, keep_requests=0) as provider:
+        usual = {"per_minute": None, "one_by_one": False, "provider": provider.base_url}
+        return run_workers(number, **(usual | job))
+
+
+def named(workers: int, shared: bool) -> str:
+    return f"{workers} {'sharing' if shared else 'alone'}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that it runs")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -223,9 +227,10 @@ def main() -> None:
     with PostgresServer() as server:
         database = server.url(server.create_database())
         asyncio.run(schema.migrate(database))
-        for row in rows(database, options.quick):
-            found.append(row)
-            print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
+        for name, rows in PARTS.items():
+            for row in rows(database, options.quick) if options.only in (None, name) else ():
+                found.append(row)
+                print(", ".join(f"{name}: {value}" for name, value in row.items()), flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
 
