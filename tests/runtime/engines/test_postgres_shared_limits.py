@@ -155,10 +155,8 @@ async def test_news_reach_the_other_engines(workers):
 
 
 async def test_TL303_ten_workers_that_share_are_refused_much_less_than_ten_that_do_not(workers, http):
-    """Side by side, so that a busy machine disturbs both. How near to one worker's it comes is simulated elsewhere,
-    on virtual time."""
-    script = rate_limited(10, 10)
-    async with PracticeProvider(script) as provider, PracticeProvider(rate_limited(10, 10)) as other:
+    """Side by side, so that a busy machine disturbs both. `tests/runtime/limits` compares with one, on virtual time."""
+    async with PracticeProvider(rate_limited(10, 10)) as provider, PracticeProvider(rate_limited(10, 10)) as other:
         together, apart = Client(provider.base_url, http), Client(other.base_url, http)
         await workers.start(10)
         strangers = Workers("", AsyncExitStack())
