@@ -155,7 +155,7 @@ async def test_news_reach_the_other_engines(workers):
 
 
 async def test_TL303_ten_workers_that_share_are_refused_much_less_than_ten_that_do_not(workers, http):
-    """Side by side, so that a busy machine disturbs both. `tests/runtime/limits` compares with one, on virtual time."""
+    """Side by side, so that a busy machine disturbs both; `tests/runtime/limits` compares with one worker."""
     async with PracticeProvider(rate_limited(10, 10)) as provider, PracticeProvider(rate_limited(10, 10)) as other:
         together, apart = Client(provider.base_url, http), Client(other.base_url, http)
         await workers.start(10)
