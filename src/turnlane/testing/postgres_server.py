@@ -129,6 +129,7 @@ class PostgresServer:
         self.folder = unprivileged.new_folder("turnlane-postgres-", folder or (None if fsync else _memory()))
         self.data = self.folder / "data"
         self.log = self.folder / "log"
+        self._guard = unprivileged.guard(self.folder)
         self._server: subprocess.Popen[bytes] | None = None
         self._templates: set[str] = set()
         self._databases = 0
@@ -181,7 +182,9 @@ class PostgresServer:
     def close(self) -> None:
         """Kill it and remove its files. May be called twice."""
         self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._guard.wait(_PATIENCE)
 
     # --- a second one that follows it ---
 

@@ -3,7 +3,8 @@
 A script of its own, without site packages, so that it starts in a blink:
 `python -I -S supervised.py USER FOLDER COMMAND...`. While its standard input is open, the asker lives. When that
 closes (also by a kill -9 of the asker) everything that COMMAND started is killed and FOLDER removed; when
-COMMAND ends by itself, only what it left running is killed. USER is an id to become first, or -1.
+COMMAND ends by itself, only what it left running is killed. USER is an id to become first, or -1. Without COMMAND
+it guards FOLDER alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ _SET_CHILD_SUBREAPER: Final = 36
 
 
 def main(user: int, folder: str, command: list[str]) -> int:
+    if not command:
+        sys.stdin.read()
+        shutil.rmtree(folder, ignore_errors=True)
+        return 0
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)

@@ -39,6 +39,15 @@ def unreachable(folder: Path) -> Path | None:
     return next((part for part in [folder, *folder.parents] if not part.stat().st_mode & 0o001), None)
 
 
+def guard(folder: Path) -> subprocess.Popen[bytes]:
+    """Remove a folder once `stdin` of what is returned is closed, at the latest when the test run dies."""
+    return subprocess.Popen(  # noqa: S603 - our own script
+        [sys.executable, "-I", "-S", supervised.__file__, "-1", str(folder)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def start(command: Sequence[str], *, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """Start a command whose output is appended to `log`.
 
