@@ -21,7 +21,7 @@ from turnlane.runtime.engines.embedded import EmbeddedEngine
 from turnlane.testing.turns import user_message
 from turnlane.worker.worker import TurnWorker
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test that waits has failed."""
 
 

@@ -18,9 +18,9 @@ from turnlane.testing.child_process import ChildProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
-KILLS = 4
-TURNS = 24
-LIMIT = 60.0
+KILLS = 3
+TURNS = 18
+LIMIT = 120.0
 """Seconds after which a process that does not end is taken for broken."""
 
 
