@@ -63,7 +63,10 @@ class Leases(Link):
         self._tick = tick
         self._grace = grace
         self._extended_at = 0.0
+        self._beat_at = time.monotonic()
         self._locked = False
+        self._sure_until = 0.0
+        self._expiry: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -81,6 +84,8 @@ class Leases(Link):
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        if self._expiry is not None:
+            self._expiry.cancel()
         if not goodbye:
             self.drop()
             return
@@ -90,6 +95,11 @@ class Leases(Link):
         except Exception:
             self.drop()
         await self.close()
+
+    @property
+    def sure(self) -> bool:
+        """Whether others believe that this process lives. If not, what it claims may be taken over at once."""
+        return time.monotonic() < self._sure_until
 
     def hasten(self) -> None:
         """Extend the leases at the next tick, whenever they were extended last."""
@@ -142,13 +152,11 @@ class Leases(Link):
 
     async def _beat(self, connection: Connection) -> None:
         await self._lock(connection)
-        now = time.monotonic()
-        if now - self._extended_at >= self.lease / 3:
-            held = self._living.holding()
-            found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)
-            self._extended_at = now
-            self._living.owned(held, found)
-        if now < self.quiet_until:
+        for _ in range(2):  # once more when the first was so long on its way that it is due again
+            if time.monotonic() - self._extended_at >= self.lease / 3:
+                await self._extend(connection)
+        self._mind_own_absence()
+        if time.monotonic() < self.quiet_until:
             return
         gone = await connection.fetch("SELECT n, dead FROM turnlane.gone($1, $2)", self.process, self._grace)
         if gone:
@@ -159,3 +167,30 @@ class Leases(Link):
                 AND NOT EXISTS (SELECT FROM turnlane.work w WHERE w.process = p.n)""",
                 dead,
             )
+
+    async def _extend(self, connection: Connection) -> None:
+        asked_at = time.monotonic()
+        held = self._living.holding()
+        found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)
+        self._extended_at = asked_at
+        self._expire_at(asked_at + self.lease)
+        self._living.owned(held, found)
+
+    def _expire_at(self, when: float) -> None:
+        """Others count the lease from when the database heard of us: later than we asked, so we let go first."""
+        self._sure_until = when
+        if self._expiry is not None:
+            self._expiry.cancel()
+        seconds = max(0.0, when - time.monotonic())
+        self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        """Nobody heard of this process for a whole lease: what it ran may run elsewhere."""
+        self._living.owned(self._living.holding(), ())
+
+    def _mind_own_absence(self) -> None:
+        """Whoever has not looked for long can't tell whether the others or the database were away."""
+        now = time.monotonic()
+        if now - self._beat_at > max(self.lease / 2, 3 * self._tick):
+            self.quiet_until = now + QUIET * self._grace
+        self._beat_at = now

@@ -109,6 +109,9 @@ class Running:
 
     def rooms(self) -> Mapping[str, int]:
         self._claiming = False
+        if not self.leases.sure:
+            self._asked = {}  # the next tick renews the leases, and wakes us
+            return {}
         rooms: dict[str, int] = {}
         for seat in self._workers:
             free = seat.capacity - seat.running
