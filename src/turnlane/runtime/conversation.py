@@ -98,6 +98,16 @@ class Failure:
         return cls(**{k: v for k, v in data.items() if k in known})
 
 
+CANCELLED: Final = Failure(type="Cancelled", message="the turn was cancelled", kind="cancelled", code="cancelled")
+
+ROLLED_BACK: Final = Failure(
+    type="RolledBack",
+    message="a later message of the conversation took the place of this turn",
+    kind="cancelled",
+    code="rolled_back",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TurnEvent:
     """Something that happened in an attempt. `seq` is unique and rising within the turn.

@@ -28,7 +28,17 @@ from turnlane.runtime.agent import (
     current_run,
 )
 from turnlane.runtime.app import AgentSpec, pick_resources
-from turnlane.runtime.conversation import Failure, LedgerEntry, Outcome, SavedState, Status, Turn, TurnEvent
+from turnlane.runtime.conversation import (
+    CANCELLED,
+    ROLLED_BACK,
+    Failure,
+    LedgerEntry,
+    Outcome,
+    SavedState,
+    Status,
+    Turn,
+    TurnEvent,
+)
 from turnlane.runtime.engine import Engine, EngineUnavailable, NotJson, OwnershipLost
 from turnlane.runtime.turn_ledger import TurnLedger
 from turnlane.telemetry.events import bound, emit
@@ -231,20 +241,11 @@ class TurnAttempt:
             emit("turn.failed", type=failure.type, message=failure.message, agent=failure.agent, hazard="TL306")
             return Outcome(status="failed", usage=self.run.usage, failure=failure)
         if reason == "cancelled":
-            failure = Failure(
-                type="Cancelled", message="the turn was cancelled", kind="cancelled", code="cancelled"
-            )
-            return Outcome(status="cancelled", usage=self.run.usage, failure=failure)
+            return Outcome(status="cancelled", usage=self.run.usage, failure=CANCELLED)
         if reason == "interrupted":
             return Outcome(status="interrupted", output=self.run.said.items(), usage=self.run.usage)
         if reason == "rolled_back":
-            failure = Failure(
-                type="RolledBack",
-                message="a later message of the conversation took the place of this turn",
-                kind="cancelled",
-                code="rolled_back",
-            )
-            return Outcome(status="cancelled", usage=self.run.usage, failure=failure)
+            return Outcome(status="cancelled", usage=self.run.usage, failure=ROLLED_BACK)
         return None
 
     async def _commit(self, outcome: Outcome) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from turnlane.runtime.conversation import (
+    CANCELLED,
+    ROLLED_BACK,
     Failure,
     JsonObject,
     LedgerEntry,
@@ -150,15 +152,6 @@ def item_rows(position: int, items: Sequence[Mapping[str, Any]]) -> list[tuple[i
 
 
 # --- the ends that an engine makes itself ---
-
-CANCELLED: Final = Failure(type="Cancelled", message="the turn was cancelled", kind="cancelled", code="cancelled")
-
-ROLLED_BACK: Final = Failure(
-    type="RolledBack",
-    message="a later message of the conversation took the place of this turn",
-    kind="cancelled",
-    code="rolled_back",
-)
 
 STOPPED: Final[Mapping[StopAsk, tuple[Move, Failure | None]]] = {
     "cancel": ("cancel", CANCELLED),
