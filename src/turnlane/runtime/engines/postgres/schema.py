@@ -81,8 +81,8 @@ async def make_ready(connection: Connection, url: str) -> None:
 
 async def _versions(connection: Connection) -> tuple[int | None, int]:
     """The schema's version, and that of the oldest program that works on it."""
-    # Not `to_regclass`: who looked before another process made the schema, and then waited for it, would be answered
-    # from a cache of names that does not know it yet.
+    # Not `to_regclass`: who looked before another process made the schema, and then waited for it, would get its
+    # answer from a cache of names that does not know it yet.
     if not await connection.fetchval(_IS_THERE):
         return None, 0
     row = await connection.fetchrow("SELECT version, works_from FROM turnlane.schema_version")
