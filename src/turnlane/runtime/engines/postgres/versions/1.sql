@@ -360,7 +360,9 @@ CREATE FUNCTION turnlane.claim(
     n bigint, id text, conversation text, agent text, key text, "position" integer, attempt integer,
     created_at double precision, not_before double precision, started_at double precision, idempotency_key text,
     request text, queue text, message bigint, receipt integer, state text, absorbed integer, ledgers text[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql
+-- In order by the index, and no further than the limit: collecting and sorting would read all that wait.
+SET enable_bitmapscan = off SET enable_sort = off AS $$
 #variable_conflict use_column
 DECLARE
     now_ double precision := turnlane.now();
