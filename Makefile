@@ -75,8 +75,9 @@ faults: install ## break real systems in every way under load: the long form
 sweep: install ## read the whole standard library, its own tests included, into facts and check them
 	$(BIN)/python -m tests.checker.python.sweep
 
-bench: install ## the budgets of the design as ratios, in one run
+bench: install ## the budgets of the design as ratios, and SQLite beside PostgreSQL
 	$(BIN)/python benchmarks/budgets.py --json benchmarks/results/latest.json
+	$(BIN)/python benchmarks/cluster.py --json benchmarks/results/cluster.json
 
 wheel: install ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null

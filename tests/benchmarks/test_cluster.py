@@ -28,10 +28,12 @@ ROWS = {
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the benchmark reads /proc")
-@pytest.mark.parametrize("store", ["sqlite"])
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 def test_every_measurement_has_its_row(store: str, tmp_path: Path) -> None:
     kept = tmp_path / "figures.json"
     command = [sys.executable, "benchmarks/cluster.py", "--quick", "--store", store, "--json", str(kept)]
+    if store == "postgresql":
+        command += ["--workers", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     measured = json.loads(kept.read_text())["rows"]
