@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -141,7 +142,7 @@ class System(ABC):
 
     def _disk(self, megabytes: int) -> Disk | None:
         """A file system of its own; None where there can be none."""
-        disk = Disk(self.folder / "disk", megabytes)
+        disk = Disk(megabytes)
         return self._stack.enter_context(disk) if disk.mount() else None
 
 
@@ -257,23 +258,27 @@ class JumpingServer(PostgresServer):
 class Disk:
     """A small file system of its own, so that it can be full; needs root."""
 
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        self.folder = folder
+    def __init__(self, megabytes: int) -> None:
+        # Not in pytest's `tmp_path`, which PostgreSQL's user may not enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="turnlane-disk-"))
         self._megabytes = megabytes
-        self._ballast = folder / "ballast"
+        self._ballast = self.folder / "ballast"
 
     def mount(self) -> bool:
         """Make it; False when this process may not."""
-        self.folder.mkdir()
         options = f"size={self._megabytes}m,mode=0755"
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
-        return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+        made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
+        if not made:
+            self.folder.rmdir()
+        return made
 
     def __enter__(self) -> Disk:
         return self
 
     def __exit__(self, *error: object) -> None:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+        self.folder.rmdir()
 
     def fill(self) -> float:
         """Leave nothing; returns when."""

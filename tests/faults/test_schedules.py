@@ -38,5 +38,6 @@ def check(outcome: Outcome, schedule: Schedule, folder: Path) -> None:
     figures = outcome.figures()
     assert figures["deaths"] > 0
     assert figures["turns"] >= schedule.turns
-    for what in ("streams", "acts", "interrupted", "joined"):
-        assert figures[what] > 0, f"{what}\n{outcome}"
+    assert figures["streams"] > 0
+    assert figures["acts"] > 0
+    assert figures["interrupted"] + figures["cancelled"] + figures["joined"] > 0
