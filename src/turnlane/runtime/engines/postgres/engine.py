@@ -420,7 +420,7 @@ class PostgresEngine(Engine):
                 for agent, delay in values:
                     self._running.hear_work(agent, delay)
             case "ended":
-                self._watching.refresh(values)
+                self._watching.refresh(values, ended=True)
             case "events":
                 for turn_id, floor, last_seq in values:
                     self._watching.follow(turn_id, floor, last_seq)

@@ -37,7 +37,8 @@ class Watching:
         self._spawn = spawn
         self._live: dict[str, LiveTurn] = {}
         self._watchers: Counter[str] = Counter()
-        self._refreshing: set[str] = set()
+        self._refreshing: dict[str, bool] = {}
+        """Turns to be looked at; True: somebody told that they have ended."""
 
     def __contains__(self, turn_id: str) -> bool:
         return turn_id in self._live
@@ -101,25 +102,34 @@ class Watching:
         """Look at everything that is watched and does not run here."""
         self.refresh([turn_id for turn_id in self._watchers if not self._runs_here(turn_id)])
 
-    def refresh(self, turn_ids: Sequence[str]) -> None:
-        """Look at turns again soon; those that are gone were deleted."""
+    def refresh(self, turn_ids: Sequence[str], *, ended: bool = False) -> None:
+        """Look at turns again soon; those that are gone were deleted.
+
+        Args:
+            ended: somebody told that they have ended; saves a look whether they have.
+        """
         wanted = [turn_id for turn_id in turn_ids if turn_id in self._live]
         if not wanted:
             return
         start = not self._refreshing
-        self._refreshing.update(wanted)
+        for turn_id in wanted:
+            self._refreshing[turn_id] = self._refreshing.get(turn_id, False) or ended
         if start:
             self._spawn(self._refresh())
 
     async def _refresh(self) -> None:
         while self._refreshing:
-            wanted = list(self._refreshing)
+            wanted = dict(self._refreshing)
             try:
-                await self._glance(wanted)
+                await self._look([turn_id for turn_id, ended in wanted.items() if ended])
+                if unsure := [turn_id for turn_id, ended in wanted.items() if not ended]:
+                    await self._glance(unsure)
             except EngineUnavailable:
                 self._refreshing.clear()  # the next tick looks again
                 return
-            self._refreshing.difference_update(wanted)
+            for turn_id, ended in wanted.items():
+                if self._refreshing[turn_id] == ended:
+                    del self._refreshing[turn_id]
 
     async def _glance(self, wanted: Sequence[str]) -> None:
         """Look how far the turns are; what they hold is read only of those that have ended."""
