@@ -7,6 +7,9 @@ STAMP  := $(VENV)/.installed
 NODE_STAMP := $(VENV)/.node-packages
 HOST   ?= 127.0.0.1
 PORT   ?= 8080
+# The long form of the fault suite: so many faults of each kind, and at least so many turns, on each system.
+FAULTS ?= 20
+TURNS  ?= 2000
 # Half the machine's tests may run at once; most of them wait for servers of their own.
 WORKERS ?= auto
 
@@ -69,8 +72,8 @@ docs: install ## generated pages are current
 check: lint types imports docs ## everything but the tests
 
 faults: install ## break real systems in every way under load: the long form
-	$(BIN)/python -m tests.faults.long embedded --faults 20 --turns 2000
-	$(BIN)/python -m tests.faults.long cluster --faults 20 --turns 2000
+	$(BIN)/python -m tests.faults.long embedded --faults $(FAULTS) --turns $(TURNS)
+	$(BIN)/python -m tests.faults.long cluster --faults $(FAULTS) --turns $(TURNS)
 
 sweep: install ## read the whole standard library, its own tests included, into facts and check them
 	$(BIN)/python -m tests.checker.python.sweep
