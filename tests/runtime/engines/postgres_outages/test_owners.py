@@ -65,3 +65,23 @@ async def test_nobody_takes_over_only_because_the_database_was_away(
     await anyio.sleep(1.5 * LEASE)
     claims = [worker.claims.get_nowait() for worker in workers if not worker.claims.empty()]
     assert [(claim.turn.id, claim.attempt) for claim in claims] == [(turn.id, 1)]
+
+
+@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="BUG: work of a process without a row is nobody's")
+async def test_what_was_claimed_while_its_owner_said_goodbye_is_run_by_another(
+    server: PostgresServer, database: str, proxy: TcpProxy, open_engine: Opener
+) -> None:
+    """Its last claim was committed after it had signed off: nobody is there whose death could be noticed."""
+    far, near = await open_engine(server.url(database, port=proxy.port)), await open_engine(server.url(database))
+    old, new = ScriptedWorker(), ScriptedWorker()
+    await far.attach(old)
+    await near.accept(first_turn())
+    claim = await old.claim()
+    proxy.refuse()
+    server.execute(
+        "DELETE FROM turnlane.process WHERE n IN (SELECT process FROM turnlane.work)", database=database
+    )
+    await near.attach(new)
+    with anyio.fail_after(4 * LEASE):
+        again = await new.claim()
+    assert (again.turn.id, again.attempt) == (claim.turn.id, 2)
