@@ -133,15 +133,22 @@ def _check_postgresql(url: str) -> None:
         parts = urlsplit(url)
     except ValueError as error:
         raise EngineAddressError(f"the URL of --engine can't be read ({error}): write {KINDS}") from None
-    if _ports_are_numbers(parts):
-        return
-    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
-        # What stands as the port is the beginning of a password.
+    numbers = _ports_are_numbers(parts)
+    if _at_is_misplaced(parts) or (not numbers and "@" in parts.query):
+        # The URL was cut inside the password: its pieces stand as host, port, path or parameter.
         raise EngineAddressError(
             "the password in the URL of --engine holds a character that ends it: write / as %2F, # as %23, "
             "? as %3F and @ as %40, or keep the password in PGPASSWORD or a password file"
         )
-    raise EngineAddressError(f"the URL of --engine has a port that is no number: write {KINDS}")
+    if not numbers:
+        raise EngineAddressError(f"the URL of --engine has a port that is no number: write {KINDS}")
+
+
+def _at_is_misplaced(parts: SplitResult) -> bool:
+    """Whether an `@` stands where none belongs; in the value of a parameter it does (`?user=ann@corp`)."""
+    hosts = parts.netloc.partition("@")[2]
+    names = [parameter.partition("=")[0] for parameter in parts.query.split("&")]
+    return any("@" in text for text in (hosts, parts.path, parts.fragment, *names))
 
 
 def _ports_are_numbers(parts: SplitResult) -> bool:

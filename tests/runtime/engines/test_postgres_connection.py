@@ -1,6 +1,7 @@
 """Which errors of the driver mean that the database is away, so that waiting for it is right."""
 
 import asyncio
+import ssl
 
 import pytest
 from asyncpg import exceptions as pg
@@ -61,6 +62,11 @@ def test_the_statement_is_to_blame(error: Exception) -> None:
         (pg.ConnectionDoesNotExistError("closed in the middle"), "broke: turns wait"),
         (pg.InternalClientError("cannot switch to state 15"), "broke: turns wait"),
         (pg.InterfaceError("cannot call Transaction.__aexit__()"), "broke: turns wait"),
+        # What the second process gets from a pooler that knows nothing of prepared statements.
+        (pg.DuplicatePreparedStatementError('"__asyncpg_stmt_1__" already exists\nHINT:'), "transaction mode"),
+        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "`ssl = on`"),
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "at sslrootcert in --engine"),
+        (pg.ClientConfigurationError("no such file", hint="Give it."), "no such file: correct the URL"),
         (pg.TargetServerAttributeNotMatched("None of the hosts match"), "target_session_attrs"),
         (TimeoutError(), "does not answer"),
         (ConnectionRefusedError(111, "Connection refused"), "is it running"),
@@ -72,3 +78,4 @@ def test_a_sentence_says_what_happened_where_and_what_to_do(error: Exception, wo
     assert words in sentence
     assert "PostgreSQL at db.example:5432/turns" in sentence
     assert "s3cret" not in sentence
+    assert "\n" not in sentence

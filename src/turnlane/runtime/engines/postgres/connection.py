@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -94,6 +95,11 @@ def explain(error: BaseException, url: str) -> EngineUnavailable:
     return unavailable
 
 
+TRANSACTION_MODE: Final = (
+    "{place} is a pooler in transaction mode, which drops LISTEN and the locks by which workers know who lives: "
+    "give --engine the address of PostgreSQL itself, or a pool in session mode (Turnlane keeps its few "
+    "connections open, a pool saves it nothing)"
+)
 _BROKE: Final = "the connection to {place} broke: turns wait until there is a new one"
 
 
@@ -124,8 +130,16 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
             return f"{place}: something of Turnlane's schema is missing ({error}): run `turnlane migrate`"
         case pg.TargetServerAttributeNotMatched():
             return f"{place}: no server is of the kind that target_session_attrs asks for: turns wait for one"
-        case ValueError():
-            return f"{place} failed: {error}"
+        case pg.DuplicatePreparedStatementError() | pg.InvalidSQLStatementNameError():
+            # What was prepared on one backend is asked of another.
+            return TRANSACTION_MODE.format(place=place)
+        case ssl.SSLError():
+            return f"{place}: TLS failed ({error}): look at its certificate, and at sslrootcert in --engine"
+        case ConnectionError() if "rejected SSL" in str(error):
+            return f"{place} has no TLS, and sslmode in --engine asks for it: set `ssl = on` at the server"
+        case ValueError() | pg.ClientConfigurationError():
+            # Hints of the driver stand on lines of their own.
+            return f"{place} failed: {str(error).partition(chr(10))[0]}: correct the URL of --engine"
         case pg.PostgresConnectionError() | pg.IdleInTransactionSessionTimeoutError():
             return _BROKE.format(place=place)
         case pg.InternalClientError() | pg.InterfaceError():

@@ -7,13 +7,7 @@ from typing import Final
 from asyncpg import exceptions as pg
 
 from turnlane.runtime.engine import EngineUnavailable
-from turnlane.runtime.engines.postgres.connection import Connection, connect, place_of
-
-TRANSACTION_MODE: Final = (
-    "{place} is a pooler in transaction mode, which drops LISTEN and the locks by which workers know who lives: "
-    "give --engine the address of PostgreSQL itself, or a pool in session mode (Turnlane keeps its few "
-    "connections open, a pool saves it nothing)"
-)
+from turnlane.runtime.engines.postgres.connection import TRANSACTION_MODE, Connection, connect, place_of
 
 LOOKS: Final = 8
 """A busy pooler may give a client the same backend again by chance, but not so often."""
