@@ -67,7 +67,6 @@ async def test_nobody_takes_over_only_because_the_database_was_away(
     assert [(claim.turn.id, claim.attempt) for claim in claims] == [(turn.id, 1)]
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="BUG: work of a process without a row is nobody's")
 async def test_what_was_claimed_while_its_owner_said_goodbye_is_run_by_another(
     server: PostgresServer, database: str, proxy: TcpProxy, open_engine: Opener
 ) -> None:

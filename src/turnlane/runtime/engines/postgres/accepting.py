@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
@@ -41,6 +41,9 @@ QUEUES: Final = 1
 
 EXACT_BELOW: Final = 1_000
 """Bounds up to which waiting turns are always counted; above, only when an estimate comes near the bound."""
+
+LOOKS: Final = 5
+"""How often turns to be stopped are looked at that change hands at the same moment."""
 
 SHORTEST_RETRY: Final = 1.0
 """Seconds that a refused client is told to wait at least."""
@@ -181,6 +184,8 @@ class _Batch:
         """What became of this very request when it was tried before, or of one with its idempotency key."""
         if call.tries and (done := await rows.read_turn(self._connection, new.id)) is not None:
             return Accepted(done, created=True)
+        if call.tries and (joined := await self._joined_before(new)) is not None:
+            return Accepted(joined, created=False, joined=True)
         if new.idempotency_key is None or (same := self._same_keys.get((new.key, new.idempotency_key))) is None:
             return None
         turn_id, fingerprint = same
@@ -190,6 +195,15 @@ class _Batch:
         turn = await rows.read_turn(self._connection, turn_id)
         assert turn is not None
         return Accepted(turn, created=False)
+
+    async def _joined_before(self, new: NewTurn) -> Turn | None:
+        """The turn that a message joined when it was tried before: it has the ids of its input items."""
+        ids = {item["id"] for item in new.input if item.get("id") is not None}
+        if new.when_busy not in ("merge", "debounce") or not ids:
+            return None
+        asked = rows.TurnFilter(new.key, new.conversation, None, None)
+        latest = await rows.read_turns(self._connection, asked, self._acceptance.bounds.lane)
+        return next((turn for turn in latest if ids <= {item.get("id") for item in turn.input}), None)
 
     async def _find_same_keys(self, news: Sequence[NewTurn]) -> None:
         keyed = [(new.key, new.idempotency_key) for new in news if new.idempotency_key is not None]
@@ -239,8 +253,10 @@ class _Batch:
         if lane.unfinished:
             if new.when_busy == "reject":
                 raise ConversationBusy(new.conversation, str(lane.first_turn))
-            if new.when_busy in ("merge", "debounce") and lane.waiting and await self._join(call, new, lane):
-                return
+            if new.when_busy in ("merge", "debounce") and lane.waiting:
+                if await self._join(call, new, lane):
+                    return
+                lane = self._lane(new)  # `_join` looked again
             if new.when_busy in ("interrupt", "rollback"):
                 await self._check_total(-lane.waiting)
                 await self._stop_lane(new, "interrupt" if new.when_busy == "interrupt" else "rollback")
@@ -471,21 +487,45 @@ async def insert_items(connection: Connection, home: int, items: Sequence[tuple[
 async def stop_turns(connection: Connection, found: Sequence[Any], why: StopAsk) -> Stopped:
     """End those of `found` (rows of turn, id, status) that wait, ask those that run to stop. The lane is held."""
     stopped = Stopped()
+    left = {row["turn"]: row["id"] for row in found}
     waiting = [row["turn"] for row in found if row["status"] == "queued"]
-    ended: set[int] = set()
-    if waiting:
-        move, failure = STOPPED[why]
-        status = after("queued", move)
-        result = result_text(Outcome(status=status, failure=failure))
-        ended = await end_unowned(connection, [(number, status, result) for number in waiting])
-        ids = [row["id"] for row in found if row["turn"] in ended]
-        stopped.ended = [look.turn for look in await rows.look_at(connection, ids)]
-    # What was claimed at this very moment runs now.
-    running = [row["turn"] for row in found if row["turn"] not in ended]
-    if running:
-        asked = await connection.fetch("SELECT * FROM turnlane.ask_to_stop($1, $2)", running, why)
-        stopped.asked = [(row["process"], row["id"], row["attempt"], row["stop_asked"]) for row in asked]
+    for _ in range(LOOKS):
+        if waiting:
+            ended = await _end_waiting(connection, waiting, why)
+            stopped.ended += await _turns(connection, [left.pop(number) for number in ended])
+        # What was claimed at this very moment runs now.
+        if left:
+            asked = await connection.fetch("SELECT * FROM turnlane.ask_to_stop($1, $2)", list(left), why)
+            stopped.asked += [(row["process"], row["id"], row["attempt"], row["stop_asked"]) for row in asked]
+            left = _without(left, [row["turn"] for row in asked])
+        # What was given back at this very moment waits again.
+        waiting = await _still_there(connection, list(left))
+        left = {number: left[number] for number in waiting}
+        if not left:
+            break
     return stopped
+
+
+def _without(left: Mapping[int, str], numbers: Sequence[int]) -> dict[int, str]:
+    return {number: id for number, id in left.items() if number not in numbers}
+
+
+async def _end_waiting(connection: Connection, waiting: Sequence[int], why: StopAsk) -> set[int]:
+    move, failure = STOPPED[why]
+    status = after("queued", move)
+    result = result_text(Outcome(status=status, failure=failure))
+    return await end_unowned(connection, [(number, status, result) for number in waiting])
+
+
+async def _still_there(connection: Connection, numbers: Sequence[int]) -> list[int]:
+    if not numbers:
+        return []
+    found = await connection.fetch("SELECT turn FROM turnlane.work WHERE turn = ANY ($1)", numbers)
+    return [row["turn"] for row in found]
+
+
+async def _turns(connection: Connection, ids: Sequence[str]) -> list[Turn]:
+    return [look.turn for look in await rows.look_at(connection, ids)] if ids else []
 
 
 async def end_unowned(connection: Connection, ends: Sequence[tuple[int, str, str]]) -> set[int]:

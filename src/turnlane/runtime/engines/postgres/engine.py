@@ -80,7 +80,8 @@ class PostgresEngine(Engine):
         self.url = url
         self.bounds = bounds or Bounds()
         self.lease = lease
-        self._outage = Outage()
+        # Not over as soon as one connection works: another may fail beside it.
+        self._outage = Outage(quiet=1.0)
         self._closed: EngineUnavailable | None = None
         self._opened = False
         self._recovering: asyncio.Future[None] | None = None

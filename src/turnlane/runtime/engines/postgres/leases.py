@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import socket
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import turnlane
-from turnlane.runtime.engines.postgres.connection import Connection, Link
+from turnlane.runtime.engines.postgres.connection import COMMAND_TIMEOUT, Connection, Link
 from turnlane.runtime.engines.postgres.working import Hold
 from turnlane.telemetry.outage import Outage
 
@@ -20,6 +21,10 @@ PROCESS_LOCK: Final = 1_953_853_039
 
 QUIET: Final = 2.0
 """After an outage nobody's turns are taken over for so many times the grace: their owners are coming back, too."""
+
+SHORTEST_PATIENCE: Final = 0.5
+"""Seconds at least that a statement may take here. Else a third of the lease: after a silent connection there has
+to be time for another one."""
 
 
 class Living(Protocol):
@@ -63,7 +68,11 @@ class Leases(Link):
         self._tick = tick
         self._grace = grace
         self._extended_at = 0.0
+        self._searched_at = 0.0
         self._beat_at = time.monotonic()
+        self._patience = min(COMMAND_TIMEOUT, max(SHORTEST_PATIENCE, lease / 3))
+        self._heard: dict[int, tuple[Any, float]] = {}
+        """Of each other process: when it was seen last, and since when that is so by the clock of this one."""
         self._locked = False
         self._sure_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
@@ -91,7 +100,12 @@ class Leases(Link):
             return
         try:
             async with asyncio.timeout(2), self.use() as connection:
-                await connection.execute("DELETE FROM turnlane.process WHERE n = $1", self.process)
+                # What could not be given back is found by the others through this row.
+                await connection.execute(
+                    """DELETE FROM turnlane.process WHERE n = $1
+                    AND NOT EXISTS (SELECT FROM turnlane.work WHERE process = $1)""",
+                    self.process,
+                )
         except Exception:
             self.drop()
         await self.close()
@@ -107,6 +121,20 @@ class Leases(Link):
 
     async def prepare(self, connection: Connection) -> Connection:
         back = self.process != 0
+        # Else the server would let go of the lock of one that is cut off before that one lets go of its turns.
+        await connection.execute(f"SET tcp_keepalives_idle = {max(5, math.ceil(self.lease))}")
+        just_started = await self._register(connection)
+        self._locked = False
+        await self._lock(connection)
+        if back or just_started:
+            self._wait_for_others()
+        self.hasten()
+        return connection
+
+    # --- inside ---
+
+    async def _register(self, connection: Connection) -> bool:
+        """Be known to the others. Returns whether the server has just started."""
         row = await connection.fetchrow(
             """INSERT INTO turnlane.process (n, host, pid, program, lease) OVERRIDING SYSTEM VALUE
             VALUES (coalesce(nullif($1, 0), nextval(pg_get_serial_sequence('turnlane.process', 'n'))::integer),
@@ -122,21 +150,22 @@ class Leases(Link):
         )
         assert row is not None
         self.process = row["n"]
-        self._locked = False
-        await self._lock(connection)
-        if back or row["just_started"]:
-            self.quiet_until = time.monotonic() + QUIET * self._grace
-        self.hasten()
-        return connection
-
-    # --- inside ---
+        return bool(row["just_started"])
 
     async def _lock(self, connection: Connection) -> None:
         # It may not be free yet: the server has not noticed that the connection before this one is dead.
-        if not self._locked:
-            self._locked = await connection.fetchval(
-                "SELECT pg_try_advisory_lock($1, $2)", PROCESS_LOCK, self.process
-            )
+        if self._locked:
+            return
+        self._locked = await connection.fetchval(
+            "SELECT pg_try_advisory_lock($1, $2)", PROCESS_LOCK, self.process, timeout=self._patience
+        )
+        if self._locked:
+            await self._register(connection)  # while the lock was free somebody may have struck it off
+
+    def _wait_for_others(self) -> None:
+        """They were away as well, or seemed to be, and are coming back."""
+        self.quiet_until = time.monotonic() + QUIET * self._grace
+        self._heard.clear()
 
     async def _live(self) -> None:
         while True:
@@ -158,10 +187,13 @@ class Leases(Link):
         self._mind_own_absence()
         if time.monotonic() < self.quiet_until:
             return
-        gone = await connection.fetch("SELECT n, dead FROM turnlane.gone($1, $2)", self.process, self._grace)
-        if gone:
-            self._living.gone([row["n"] for row in gone])
-            dead = [row["n"] for row in gone if row["dead"]]
+        others = await connection.fetch(
+            "SELECT * FROM turnlane.others($1, $2)", self.process, self._grace, timeout=self._patience
+        )
+        dead = [row["n"] for row in others if row["dead"]]
+        if gone := [*dead, *self._silent(others), *await self._strangers(connection)]:
+            self._living.gone(gone)
+        if dead:
             await connection.execute(
                 """DELETE FROM turnlane.process p WHERE p.n = ANY ($1) AND p.missing_since IS NOT NULL
                 AND NOT EXISTS (SELECT FROM turnlane.work w WHERE w.process = p.n)""",
@@ -171,7 +203,9 @@ class Leases(Link):
     async def _extend(self, connection: Connection) -> None:
         asked_at = time.monotonic()
         held = self._living.holding()
-        found = await connection.fetch("SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease)
+        found = await connection.fetch(
+            "SELECT * FROM turnlane.extend($1, $2)", self.process, self.lease, timeout=self._patience
+        )
         self._extended_at = asked_at
         self._expire_at(asked_at + self.lease)
         self._living.owned(held, found)
@@ -192,5 +226,31 @@ class Leases(Link):
         """Whoever has not looked for long can't tell whether the others or the database were away."""
         now = time.monotonic()
         if now - self._beat_at > max(self.lease / 2, 3 * self._tick):
-            self.quiet_until = now + QUIET * self._grace
+            self._wait_for_others()
         self._beat_at = now
+
+    async def _strangers(self, connection: Connection) -> list[int]:
+        """Owners that nobody knows any more; looked for as seldom as leases are extended."""
+        now = time.monotonic()
+        if now - self._searched_at < self.lease / 3:
+            return []
+        self._searched_at = now
+        found = await connection.fetch("SELECT n FROM turnlane.strangers()", timeout=self._patience)
+        return [row["n"] for row in found]
+
+    def _silent(self, others: Sequence[Any]) -> list[int]:
+        """Those that hold their lock and were not heard of for their whole lease; by the clock of this process, as
+        the database's may have been set."""
+        if not others:
+            return []  # somebody else looks at this moment
+        now = time.monotonic()
+        before = self._heard
+        self._heard = {
+            row["n"]: before[row["n"]]
+            if row["n"] in before and before[row["n"]][0] == row["seen_at"]
+            else (row["seen_at"], now)
+            for row in others
+            if not row["dead"]
+        }
+        leases = {row["n"]: row["lease"] for row in others}
+        return [n for n, (_, since) in self._heard.items() if now - since > leases[n]]

@@ -49,6 +49,12 @@ def storable(text: str) -> str:
     return text.encode("unicode_escape").decode("ascii")
 
 
+def within(number: int, bits: int) -> int:
+    """A number that PostgreSQL takes as an integer of so many bits; of one beyond there is nothing anyway."""
+    most = 1 << (bits - 1)
+    return max(-most, min(most - 1, number))
+
+
 def turn_of(row: Mapping[str, Any]) -> Turn:
     """The turn of a row of `_TURNS`."""
     return Turn(
@@ -181,7 +187,9 @@ _PAGES: Final = f"""
 
 async def read_pages(connection: Connection, asked: Sequence[tuple[str, int]]) -> list[list[TurnEvent]]:
     """For each (turn, number): a page of the current attempt's events behind that number; empty: no more."""
-    rows = await connection.fetch(_PAGES, [storable(turn) for turn, _ in asked], [after for _, after in asked])
+    rows = await connection.fetch(
+        _PAGES, [storable(turn) for turn, _ in asked], [within(after, 64) for _, after in asked]
+    )
     pages: list[list[TurnEvent]] = [[] for _ in asked]
     for row in rows:
         i = row["i"] - 1
@@ -222,7 +230,7 @@ async def read_lanes(connection: Connection, key: str | None, limit: int) -> lis
             FROM turnlane.work GROUP BY conversation) l
         JOIN turnlane.conversation c ON c.n = l.conversation
         WHERE $1::text IS NULL OR c.key = $1 ORDER BY l.oldest_at LIMIT $2""",
-        key,
+        None if key is None else storable(key),
         limit,
     )
     return [
@@ -270,7 +278,7 @@ async def read_entries(
     behind = f"AND position {sign} $2" if after is not None else "AND $2::integer IS NULL"
     of = "conversation = (SELECT n FROM turnlane.conversation WHERE id = $1)"
     tail = f"{behind} ORDER BY position {order} LIMIT $3"
-    values = (storable(conversation_id), after, limit)
+    values = (storable(conversation_id), None if after is None else within(after, 32), limit)
     items = await connection.fetch(
         f"SELECT position, data FROM turnlane.item WHERE {of} {tail}",  # noqa: S608 - SQL of ours
         *values,

@@ -38,6 +38,8 @@ class Running:
         self._notices = notices
         self._workers: dict[Seat, Worker] = {}
         self._claiming = False
+        self._early_stops: dict[tuple[str, int], StopAsk] = {}
+        """Turns, with their attempts, that are to stop and may have been claimed here a moment ago."""
         self._asked: Mapping[str, int] = {}
         """What the batch that is under way, or was last, claimed for: agents with their rooms."""
 
@@ -138,6 +140,10 @@ class Running:
         return any(hold.number == number for hold in self.holds_by_turn.values())
 
     def claimed(self, claim: Claim, number: int, receipt: int) -> None:
+        if not self.leases.sure:
+            # This process was frozen since: others may run the turn by now. If not, it waits again.
+            self.back.submit(Recover((), [number]))
+            return
         agent = claim.turn.agent
         live = self.watching.begin(claim)
         fitting = [seat for seat in self._workers if seat.has_room(agent)]
@@ -152,6 +158,11 @@ class Running:
             # A worker that can't take a turn gets no more; another, or the next attach, takes this one.
             seat.capacity = 0
             self.back.submit(Release(hold, ()))
+        if (why := self._early_stops.pop((hold.id, claim.attempt), None)) is not None:
+            self.stopped(hold, why)
+
+    def filled(self, agent: str) -> None:
+        self.tell_work(agent)
 
     def finished(self, hold: Hold, turn: Turn, events: Sequence[TurnEvent]) -> None:
         self._let_go(hold)
@@ -178,6 +189,7 @@ class Running:
         hold.live.attempt = None
         self.watching.forget(hold.id)
         self.watching.refresh([hold.id])
+        self.leases.hasten()  # it may be ours again by a claim whose answer was lost
         self.wake()
 
     def deleted(self, turn_id: str) -> None:
@@ -198,7 +210,9 @@ class Running:
     def stop(self, turn_id: str, attempt: int, why: StopAsk) -> None:
         """Somebody asked for a turn to stop that may run here."""
         hold = self.holds_by_turn.get(turn_id)
-        if hold is not None and hold.claim.attempt == attempt:
+        if hold is None:
+            self._early_stops[turn_id, attempt] = why
+        elif hold.claim.attempt == attempt:
             self.stopped(hold, why)
 
     def ended(self, turn: Turn) -> None:
@@ -217,6 +231,7 @@ class Running:
         return list(self.holds_by_turn.values())
 
     def owned(self, held: Sequence[Hold], rows: Sequence[Any]) -> None:
+        self._early_stops.clear()  # `rows` tell the same
         ours = {row["turn"]: row for row in rows}
         for hold in held:
             row = ours.get(hold.number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -129,6 +129,10 @@ class Owner(Protocol):
         ...
 
     def claimed(self, claim: Claim, number: int, receipt: int) -> None: ...
+
+    def filled(self, agent: str) -> None:
+        """As many turns of the agent were claimed as there was room for: more may wait."""
+        ...
 
     def finished(self, hold: Hold, turn: Turn, events: Sequence[TurnEvent]) -> None: ...
 
@@ -345,20 +349,22 @@ class Working:
         rooms = self._owner.rooms()
         if not rooms:
             return []
+        total = self._owner.total_room()
         found = await connection.fetch(
             "SELECT * FROM turnlane.claim($1, $2, $3, $4, $5, $6)",
             self._owner.process,
             list(rooms),
             list(rooms.values()),
-            self._owner.total_room(),
+            total,
             max(1, round(self._owner.lease)),
             EVENTS_PER_ATTEMPT,
         )
         unseen = await self._unseen(connection, [row["n"] for row in found if _may_have_unseen(row)])
-        return [
+        effects: list[Effect] = [
             partial(self._owner.claimed, _claim_of(row, unseen.get(row["n"], ())), row["n"], row["receipt"])
             for row in sorted(found, key=itemgetter("n"))
         ]
+        return [*effects, *(partial(self._owner.filled, agent) for agent in _filled(found, rooms, total))]
 
     async def _unseen(self, connection: Connection, numbers: Sequence[int]) -> dict[int, list[Any]]:
         if not numbers:
@@ -367,6 +373,12 @@ class Working:
         for row in await connection.fetch("SELECT * FROM turnlane.unseen($1)", numbers):
             unseen[row["turn"]].append(row)
         return unseen
+
+
+def _filled(found: Sequence[Any], rooms: Mapping[str, int], total: int) -> list[str]:
+    """The agents of which more may wait than there was room for."""
+    claimed = Counter(row["agent"] for row in found)
+    return [agent for agent, room in rooms.items() if claimed[agent] >= room or len(found) >= total]
 
 
 def _may_have_unseen(row: Any) -> bool:

@@ -110,6 +110,8 @@ CREATE TABLE turnlane.work (
     stop_asked text,
     created_at double precision NOT NULL,
     not_before double precision,
+    -- Seconds that it was to wait, when that was said.
+    delay double precision,
     started_at double precision,
     process integer
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000);
@@ -239,9 +241,9 @@ BEGIN
     LOOP
         SELECT array_agg(sent) INTO messages FROM pgmq.send_batch(part.queue, part.messages, part.headers) AS sent;
         INSERT INTO turnlane.work (turn, id, conversation, position, agent, queue, message, receipt, status, attempt,
-            events_from, joined, created_at, not_before)
+            events_from, joined, created_at, not_before, delay)
         SELECT t.n, t.id, t.conversation, t.position, t.agent, part.queue, p.message, 0, 'queued', 0, 0, 0,
-            t.created_at, t.not_before
+            t.created_at, t.not_before, t.not_before - now_
         FROM unnest(part.places, messages) AS p (i, message) JOIN turnlane.turn t ON t.n = numbers[p.i];
         PERFORM pgmq.set_vt(part.queue, w.message, to_timestamp(w.not_before))
         FROM turnlane.work w WHERE w.queue = part.queue AND w.message = ANY (messages) AND w.not_before IS NOT NULL
@@ -274,7 +276,8 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE turnlane.turn SET request = request_, not_before = start_at, position = position_ WHERE n = number;
-    UPDATE turnlane.work SET joined = joined + 1, not_before = start_at, position = position_ WHERE turn = number;
+    UPDATE turnlane.work SET joined = joined + 1, not_before = start_at, delay = start_at - turnlane.now(),
+        position = position_ WHERE turn = number;
     PERFORM pgmq.set_vt(place.queue, place.message, coalesce(to_timestamp(start_at), clock_timestamp()));
     IF idempotency_key_ IS NOT NULL THEN
         INSERT INTO turnlane.idempotency VALUES (key_, idempotency_key_, fingerprint_, number);
@@ -353,7 +356,9 @@ $$;
 -- Claim for a process what it has room for, of the agent first whose oldest turn waits longest. What this costs does
 -- not depend on how many turns wait: heads of lanes are found by an index (an earlier turn of the same conversation
 -- keeps its row in `work` until the commit that ends it), and exactly their messages are read, as pgmq reads them.
--- pgmq's own reads of groups look at the whole queue.
+-- pgmq's own reads of groups look at the whole queue. Whether a message is visible is told by its turn's row: by `vt`
+-- all that wait would be invisible for an hour after the clock was set back by one. For the same reason a turn that
+-- gathers messages is due when its wait lies wholly in the time to come.
 CREATE FUNCTION turnlane.claim(
     owner integer, agents text[], rooms integer[], total integer, lease integer, block bigint
 ) RETURNS TABLE (
@@ -384,7 +389,8 @@ BEGIN
     LOOP
         SELECT array_agg(picked.turn) INTO more FROM (
             SELECT w.turn FROM turnlane.work w
-            WHERE w.agent = one.agent AND w.status = 'queued' AND (w.not_before IS NULL OR w.not_before <= now_)
+            WHERE w.agent = one.agent AND w.status = 'queued' AND (
+                    w.not_before IS NULL OR w.not_before <= now_ OR now_ < w.not_before - w.delay - 1)
                 AND NOT EXISTS (
                     SELECT FROM turnlane.work earlier WHERE earlier.conversation = w.conversation
                         AND earlier.position < w.position)
@@ -397,7 +403,7 @@ BEGIN
         GROUP BY w.queue ORDER BY w.queue
     LOOP
         EXECUTE format('WITH free AS (
-                SELECT m.msg_id FROM pgmq.%1$I m WHERE m.msg_id = ANY ($1) AND m.vt <= clock_timestamp()
+                SELECT m.msg_id FROM pgmq.%1$I m WHERE m.msg_id = ANY ($1)
                 FOR UPDATE SKIP LOCKED
             ), read AS (
                 UPDATE pgmq.%1$I m SET vt = clock_timestamp() + make_interval(secs => $2), read_ct = m.read_ct + 1,
@@ -562,9 +568,10 @@ BEGIN
 END
 $$;
 
--- Processes that are gone: their lock has been free for `grace` seconds, or their lease is over. One caller at a time.
-CREATE FUNCTION turnlane.gone(caller integer, grace double precision) RETURNS TABLE (n integer, dead boolean)
-LANGUAGE plpgsql AS $$
+-- The other processes. One is dead when its lock has been free for `grace` seconds; about one that holds its lock the
+-- caller decides, by when it was seen. One caller at a time.
+CREATE FUNCTION turnlane.others(caller integer, grace double precision)
+RETURNS TABLE (n integer, dead boolean, seen_at timestamptz, lease double precision) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     one record;
@@ -577,23 +584,30 @@ BEGIN
             IF one.missing_since IS NULL THEN
                 UPDATE turnlane.process p SET missing_since = clock_timestamp() WHERE p.n = one.n;
             END IF;
-            IF coalesce(one.missing_since, clock_timestamp()) <= clock_timestamp() - make_interval(secs => grace) THEN
-                n := one.n;
-                dead := true;
-                RETURN NEXT;
-            END IF;
+            -- A time to come: the clock was set back since.
+            dead := coalesce(grace <= 0 OR one.missing_since <= clock_timestamp() - make_interval(secs => grace)
+                OR one.missing_since > clock_timestamp(), false);
         ELSE
             IF one.missing_since IS NOT NULL THEN
                 UPDATE turnlane.process p SET missing_since = NULL WHERE p.n = one.n;
             END IF;
-            IF one.seen_at < clock_timestamp() - make_interval(secs => one.lease) THEN
-                n := one.n;
-                dead := false;
-                RETURN NEXT;
-            END IF;
+            dead := false;
         END IF;
+        n := one.n;
+        seen_at := one.seen_at;
+        lease := one.lease;
+        RETURN NEXT;
     END LOOP;
 END
+$$;
+
+-- Processes that own turns and are known no more: their claim was committed after they had gone, or said goodbye.
+-- Reads all of `work`.
+CREATE FUNCTION turnlane.strangers() RETURNS TABLE (n integer) LANGUAGE sql VOLATILE AS $$
+    SELECT s.process FROM (
+        SELECT DISTINCT w.process FROM turnlane.work w
+        WHERE w.status = 'running' AND NOT EXISTS (SELECT FROM turnlane.process p WHERE p.n = w.process)) s
+    WHERE pg_try_advisory_xact_lock(1953853039, s.process)
 $$;
 
 -- The queues of an agent. Each turn leaves a dead row there: vacuumed as `work` is.
