@@ -64,19 +64,28 @@ def test_empty_database_is_told_and_made(turnlane: Turnlane, postgres_url: str) 
         assert (status, said) == (0, f"{postgres_url}: schema {schema.VERSION}; nothing to do\n")
 
 
-def test_newer_schema_is_left_alone(
-    turnlane: Turnlane, postgres_ready_url: str, postgres_server: PostgresServer
+@pytest.mark.parametrize("check", [[], ["--check"]], ids=["move", "check"])
+def test_newer_schema_that_this_version_works_on_needs_nothing(
+    turnlane: Turnlane, postgres_ready_url: str, postgres_server: PostgresServer, check: list[str]
 ) -> None:
-    set_schema(postgres_server, postgres_ready_url, 99, 99)
-    status, said, _ = turnlane("migrate", "--check", "--engine", postgres_ready_url)
+    set_schema(postgres_server, postgres_ready_url, 99, schema.VERSION)
+    status, said, _ = turnlane("migrate", *check, "--engine", postgres_ready_url)
     assert (status, said.partition(": ")[2]) == (
         0,
         f"schema 99, of a newer turnlane than this one (schema {schema.VERSION}); nothing to do\n",
     )
-    status, _, complaint = turnlane("migrate", "--engine", postgres_ready_url)
-    assert status == 1
-    assert "has schema 99 of a newer turnlane than this one" in complaint
     assert asyncio.run(schema.version(postgres_ready_url)) == 99
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]], ids=["move", "check"])
+def test_newer_schema_that_this_version_cannot_work_on_is_told(
+    turnlane: Turnlane, postgres_ready_url: str, postgres_server: PostgresServer, check: list[str]
+) -> None:
+    set_schema(postgres_server, postgres_ready_url, 99, 99)
+    status, said, complaint = turnlane("migrate", *check, "--engine", postgres_ready_url)
+    assert (status, said) == (1, "")
+    assert "has schema 99 of a newer turnlane" in complaint
+    assert "install that version, or a newer one" in complaint
 
 
 def test_engine_may_come_from_the_environment_and_other_settings_of_serving_may_be_there(

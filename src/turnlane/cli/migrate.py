@@ -57,8 +57,7 @@ async def _check(address: EngineAddress) -> int:
     if found < schema.VERSION:
         _say(f"{address.shown}: schema {found}, this turnlane needs {schema.VERSION}: run `turnlane migrate`")
         return FAILED
-    newer = f", of a newer turnlane than this one (schema {schema.VERSION})" if found > schema.VERSION else ""
-    _say(f"{address.shown}: schema {found}{newer}; nothing to do")
+    _say(f"{address.shown}: schema {found}{_newer(found, schema.VERSION)}; nothing to do")
     return 0
 
 
@@ -68,8 +67,12 @@ async def _migrate(address: EngineAddress) -> int:
 
     before, after = await schema.migrate(address.url)
     done = "nothing to do" if before == after else "made" if before is None else f"moved from {before}"
-    _say(f"{address.shown}: schema {after}; {done}")
+    _say(f"{address.shown}: schema {after}{_newer(after, schema.VERSION)}; {done}")
     return 0
+
+
+def _newer(found: int, own: int) -> str:
+    return f", of a newer turnlane than this one (schema {own})" if found > own else ""
 
 
 def _say(line: str) -> None:

@@ -28,14 +28,18 @@ async def version(url: str) -> int | None:
     """The schema's version in a database; None: there is none yet.
 
     Raises:
-        EngineUnavailable: the database can't be reached.
+        EngineUnavailable: it is so new that this program can't work on it, or the database can't be reached.
     """
     try:
         connection = await connect(url)
         try:
-            return (await _versions(connection))[0]
+            found, works_from = await _versions(connection)
         finally:
             await connection.close()
+        _check_not_too_new(url, found, works_from)
+        return found
+    except EngineUnavailable:
+        raise
     except Exception as error:
         raise explain(error, url) from error
 
@@ -43,8 +47,11 @@ async def version(url: str) -> int | None:
 async def migrate(url: str) -> tuple[int | None, int]:
     """Make the schema, or move it to this program's version. Returns the versions before and after.
 
+    A newer one that this program can work on stays as it is.
+
     Raises:
-        EngineUnavailable: it is newer than this program, or the database can't be reached or changed.
+        EngineUnavailable: it is so new that this program can't work on it, or the database can't be reached or
+            changed.
     """
     try:
         connection = await connect(url)
@@ -72,7 +79,11 @@ async def make_ready(connection: Connection, url: str) -> None:
             f"{place_of(url)} has schema {found}, and this turnlane needs {VERSION}: run `turnlane migrate`; "
             "programs of the version before go on working on the new schema"
         )
-    elif works_from > VERSION:
+    _check_not_too_new(url, found, works_from)
+
+
+def _check_not_too_new(url: str, found: int | None, works_from: int) -> None:
+    if works_from > VERSION:
         raise EngineUnavailable(
             f"{place_of(url)} has schema {found} of a newer turnlane, which this one (schema {VERSION}) can't "
             "work on: install that version, or a newer one"
@@ -95,17 +106,13 @@ async def _move(connection: Connection, url: str) -> tuple[int | None, int]:
     await connection.execute("SET statement_timeout = '5min'")
     async with connection.transaction():
         await connection.execute(_LOCK, timeout=300)
-        before, _ = await _versions(connection)
-        if before is not None and before > VERSION:
-            raise EngineUnavailable(
-                f"{place_of(url)} has schema {before} of a newer turnlane than this one (schema {VERSION}): "
-                "nothing was changed"
-            )
+        before, works_from = await _versions(connection)
+        _check_not_too_new(url, before, works_from)
         await _ensure_pgmq(connection, url)
         for number in range((before or 0) + 1, VERSION + 1):
             await connection.execute(_statements(number), timeout=300)
     await connection.execute("SET statement_timeout = '30s'")
-    return before, VERSION
+    return before, max(before or 0, VERSION)
 
 
 def _check_server(connection: Connection, url: str) -> None:
