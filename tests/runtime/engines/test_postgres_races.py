@@ -130,14 +130,18 @@ def before_the_next_answer(batches: Batches, do: Callable[[], Awaitable[object]]
 # --- lanes that nobody would ever look at again ---
 
 
-async def test_what_a_process_could_not_give_back_when_it_closed_is_run_by_another(opened: Opener) -> None:
+async def test_what_a_process_could_not_give_back_when_it_closed_is_run_by_another(
+    opened: Opener, side: Connection
+) -> None:
     closing, other = await opened(), await opened(tick=OFTEN)
     worker = await attached(closing)
     turn = (await closing.accept(first_turn())).turn
     await worker.claim()
-    # The database was away until just now: nothing is given back, but the goodbye is heard.
+    # The database was away until just now, and somebody holds the turn: only the goodbye is heard.
     closing._outage.failed("away")
-    await closing.close()
+    async with side.transaction():
+        await side.execute("SELECT FROM turnlane.work FOR UPDATE")
+        await closing.close()
     claim = await (await attached(other)).claim()
     assert (claim.turn.id, claim.attempt) == (turn.id, 2)
 

@@ -180,6 +180,6 @@ class Traffic:
         self._stop.set()
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*self._talks)
-        assert self.engine.trouble is None
+        await until(lambda: self.engine.trouble is None, "the trouble is over")
         for user in self.users:
             await user.check()

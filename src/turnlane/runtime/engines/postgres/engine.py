@@ -154,8 +154,7 @@ class PostgresEngine(Engine):
             self._running.detach_all()
             await self._flush.close()
             await self._front.finish(self._patience_to_finish)
-            if self.trouble is None:
-                await self._running.give_back_all(PATIENCE)
+            await self._running.give_back_all(PATIENCE if self.trouble is None else 1.0)
             await self._back.finish(self._patience_to_finish)
         await self._stop(EngineUnavailable(f"{place_of(self.url)} is closed"), goodbye=True)
 
