@@ -213,6 +213,21 @@ async def test_the_lock_of_one_that_is_cut_off_is_kept_for_its_lease(opened: Ope
         assert await connection.fetchval("SHOW tcp_keepalives_idle") == "60"
 
 
+async def test_events_alone_make_nobody_look_for_turns(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = await opened()
+    worker = await attached(engine)
+    await engine.accept(first_turn())
+    claim = await worker.claim()
+    rooms, looks = engine._running.rooms, []
+    monkeypatch.setattr(engine._running, "rooms", lambda: looks.append("a look") or rooms())
+    for offset in range(3):
+        await engine.publish(claim, [event(claim, offset)])
+        await engine._flush.wait_for(engine._running.hold_of(claim).live)
+    assert looks == []
+    await engine.commit(claim, outcome(claim, said=3))
+    assert looks == ["a look"]
+
+
 # --- requests to stop ---
 
 

@@ -34,7 +34,7 @@ class Running:
         self.mean_seconds = 1.0
         """How long turns took lately, in seconds."""
         self.holds_by_turn: dict[str, Hold] = {}
-        self.back = Batches("workers", url, link, Working(self), self._may_claim, self._unsure)
+        self.back = Batches("workers", url, link, Working(self), self.may_claim, self._unsure)
         self._notices = notices
         self._workers: dict[Seat, Worker] = {}
         self._claiming = False
@@ -127,7 +127,7 @@ class Running:
     def total_room(self) -> int:
         return sum(max(0, seat.capacity - seat.running) for seat in self._workers)
 
-    def _may_claim(self) -> bool:
+    def may_claim(self) -> bool:
         return self._claiming
 
     def _unsure(self) -> None:

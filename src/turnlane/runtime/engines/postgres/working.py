@@ -118,6 +118,10 @@ class Owner(Protocol):
         """The number of this process among those that use the database."""
         ...
 
+    def may_claim(self) -> bool:
+        """Whether there may be something to claim that no call here has made ready."""
+        ...
+
     def rooms(self) -> Mapping[str, int]:
         """How many turns of each agent may be claimed now; empty: none."""
         ...
@@ -176,6 +180,9 @@ class Working:
             effects += await self._release(connection, call)
         for call in kinds[Recover]:
             effects += await self._recover(connection, call)
+        # What only shows or records makes no turn ready. With deep lanes a look costs more than that.
+        if calls and not self._owner.may_claim() and {type(call.what) for call in calls} <= {Show, Record}:
+            return effects
         return effects + await self._claim(connection)
 
     # --- events and ledgers ---
