@@ -218,7 +218,7 @@ async def test_many_at_once_on_one_provider():
 def test_ranges_of_latency_are_drawn_from_the_seed():
     def drawn(seed: int) -> list[float]:
         app = PracticeApp(Script(seed=seed), Recorder())
-        return [app._latency((1, 2)) for _ in range(5)]
+        return [app._latency((1, 2), app.script) for _ in range(5)]
 
     assert drawn(1) == drawn(1) != drawn(2)
     assert all(1 <= seconds <= 2 for seconds in drawn(1))

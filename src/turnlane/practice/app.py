@@ -72,12 +72,14 @@ class PracticeApp:
     async def _recorded_chat(self, exchange: Exchange) -> None:
         raw = await exchange.read()
         body, unreadable = _parsed(raw)
+        # Before anybody can hear of the request: whoever does may put in another script, for the next one.
+        script = self.script
         number = self.recorder.arrived(exchange.method, exchange.path, exchange.request_headers, body)
         identity = identity_of(raw, self.recorder.received)
         exchange.headers.append((b"x-request-id", f"req_{identity}".encode()))
         try:
             if unreadable is None:
-                await self._chat(exchange, body, identity)
+                await self._chat(exchange, body, identity, script)
             else:
                 await self._refuse_unreadable(exchange, unreadable)
         except Refusal as refusal:
@@ -90,16 +92,16 @@ class PracticeApp:
         if await self._before_answers(exchange) is not True:
             raise refusal
 
-    async def _chat(self, exchange: Exchange, body: object, identity: str) -> None:
+    async def _chat(self, exchange: Exchange, body: object, identity: str, script: Script) -> None:
         spoiler = await self._before_answers(exchange)
         if spoiler is True:
             return
-        request = self._checked(body)
-        answer = await self.script.answer(request)
-        if not await exchange.line.sleep(self._latency(answer.latency)):
+        request = self._checked(body, script)
+        answer = await script.answer(request)
+        if not await exchange.line.sleep(self._latency(answer.latency, script)):
             return
         fault = spoiler or self._fault_of(answer)
-        await self._send(exchange, request, answer, compose(request, answer, identity), fault)
+        await self._send(exchange, request, answer, compose(request, answer, identity), fault, script)
 
     async def _before_answers(self, exchange: Exchange) -> bool | Fault:
         """Budget and standing faults: True if one of them has answered, else a fault for the answer, or False."""
@@ -118,17 +120,17 @@ class PracticeApp:
         await deliver_fault(exchange, fault)
         return True
 
-    def _checked(self, body: object) -> PracticeRequest:
+    def _checked(self, body: object, script: Script) -> PracticeRequest:
         assert check_shape(body)
         check_pairing(body["messages"])
         request = PracticeRequest(body, self.recorder.received)
-        models = self.script.models
+        models = script.models
         if models is not None and request.model not in models:
             raise _no_model(request.model)
         return request
 
-    def _latency(self, latency: Latency | None) -> float:
-        seconds = self.script.latency if latency is None else latency
+    def _latency(self, latency: Latency | None, script: Script) -> float:
+        seconds = script.latency if latency is None else latency
         if isinstance(seconds, int | float):
             return seconds
         low, high = seconds
@@ -146,8 +148,9 @@ class PracticeApp:
         answer: Answer,
         completion: Completion,
         fault: Fault | None,
+        script: Script,
     ) -> None:
-        pace = self.script.tokens_per_second if answer.tokens_per_second is None else answer.tokens_per_second
+        pace = script.tokens_per_second if answer.tokens_per_second is None else answer.tokens_per_second
         usage = bool((request.body.get("stream_options") or {}).get("include_usage"))
         if fault is None:
             await deliver(exchange, completion, stream=request.stream, usage=usage, pace=pace)

@@ -195,9 +195,7 @@ def _checked_limits(limits: Mapping[str, ProviderLimits]) -> Mapping[str, Provid
                 f"limits of {name!r}: write ProviderLimits(requests_per_minute=...), not {type(limit).__name__}"
             )
         if "/" in name:
-            raise AppError(
-                f"limits of {name!r}: write the provider's host alone, such as 'api.openai.com'"
-            )
+            raise AppError(f"limits of {name!r}: write the provider's host alone, such as 'api.openai.com'")
     return dict(limits)
 
 

@@ -31,6 +31,7 @@ RESPONSE_PARAMETERS: Final[Mapping[str, tuple[str, str]]] = {
     "prompt": (REFUSED, "the agent has its own"),
     "text": (REFUSED, "unless its `format` is `text`: the agent decides about structured answers"),
     "access_programs": (IGNORED, ""),
+    "background_options": (IGNORED, "a background turn starts as soon as its lane and a worker are free"),
     "context_management": (IGNORED, "the agent keeps its own context"),
     "image": (IGNORED, ""),
     "include": (IGNORED, "everything there is, is included"),

@@ -196,6 +196,7 @@ class ResponseCreate(Strict):
     text: dict[str, Any] | None = None
     # Taken and ignored.
     access_programs: Any = None
+    background_options: Any = None
     context_management: Any = None
     image: Any = None
     include: Any = None
