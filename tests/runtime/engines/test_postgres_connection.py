@@ -67,6 +67,7 @@ def test_the_statement_is_to_blame(error: Exception) -> None:
         (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "`ssl = on`"),
         (ssl.SSLCertVerificationError(1, "self-signed certificate"), "at sslrootcert in --engine"),
         (pg.ClientConfigurationError("no such file", hint="Give it."), "no such file: correct the URL"),
+        (pg.UndefinedFunctionError("no function\nHINT:  You might need a cast."), "(no function): run `turnlane"),
         (pg.TargetServerAttributeNotMatched("None of the hosts match"), "target_session_attrs"),
         (TimeoutError(), "does not answer"),
         (ConnectionRefusedError(111, "Connection refused"), "is it running"),

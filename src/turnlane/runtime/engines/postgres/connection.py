@@ -38,7 +38,8 @@ PROGRAM: Final = "turnlane"
 # - enable_*: everything here looks few rows up by a key. A plan that was made, and kept, while the tables were
 #   empty would read them from end to end for as long as the connection lives.
 # - plan_cache_mode: making a plan for each call costs more than the calls.
-# - idle_in_transaction_session_timeout: a frozen process must not hold a lane.
+# - idle_in_transaction_session_timeout: a frozen process must not hold a lane, and with it a whole batch of another
+#   process, for as long as a request is patient.
 # - tcp_*: a process whose network is gone must not hold its lock for two hours.
 _SESSION: Final = """
     SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
@@ -48,7 +49,7 @@ _SESSION: Final = """
         set_config('enable_seqscan', 'off', false),
         set_config('enable_hashjoin', 'off', false),
         set_config('enable_mergejoin', 'off', false),
-        set_config('idle_in_transaction_session_timeout', '10s', false),
+        set_config('idle_in_transaction_session_timeout', '3s', false),
         set_config('statement_timeout', '30s', false),
         set_config('client_min_messages', 'warning', false),
         set_config('tcp_keepalives_idle', '5', false),
@@ -85,6 +86,8 @@ def is_outage(error: BaseException) -> bool:
 
 def is_worth_another_try(error: BaseException) -> bool:
     """Whether the same statements may succeed at once: others were in the way."""
+    if isinstance(error, pg.InvalidCachedStatementError | pg.OutdatedSchemaCacheError):
+        return True  # the schema was moved; the driver has forgotten its plans by now
     return isinstance(error, pg.PostgresError) and getattr(error, "sqlstate", None) in _AGAIN
 
 
@@ -104,15 +107,16 @@ _BROKE: Final = "the connection to {place} broke: turns wait until there is a ne
 
 
 def _sentence(error: BaseException, place: str, url: str) -> str:
+    said = str(error).partition("\n")[0]  # details and hints stand on lines of their own
     match error:
         case pg.InvalidPasswordError() | pg.InvalidAuthorizationSpecificationError():
-            return f"{place} refuses the user or password ({error}): correct them in --engine, or in PGPASSFILE"
+            return f"{place} refuses the user or password ({said}): correct them in --engine, or in PGPASSFILE"
         case pg.InvalidCatalogNameError():
             name = unquote(urlsplit(url).path.lstrip("/"))
             return f"{place}: there is no such database: make it (createdb {name}), or correct the URL of --engine"
         case pg.InsufficientPrivilegeError():
             return (
-                f"{place}: the user may not do this ({error}): give it CREATE on the database, or run "
+                f"{place}: the user may not do this ({said}): give it CREATE on the database, or run "
                 "`turnlane migrate` once as a user who has it"
             )
         case pg.TooManyConnectionsError():
@@ -125,21 +129,20 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
         case pg.ReadOnlySQLTransactionError():
             return f"{place} is a standby and can't be written: point --engine at the primary"
         case pg.CannotConnectNowError() | pg.AdminShutdownError() | pg.CrashShutdownError():
-            return f"{place} is stopping or starting ({error}): turns wait until it is back"
+            return f"{place} is stopping or starting ({said}): turns wait until it is back"
         case pg.UndefinedTableError() | pg.UndefinedFunctionError() | pg.InvalidSchemaNameError():
-            return f"{place}: something of Turnlane's schema is missing ({error}): run `turnlane migrate`"
+            return f"{place}: something of Turnlane's schema is missing ({said}): run `turnlane migrate`"
         case pg.TargetServerAttributeNotMatched():
             return f"{place}: no server is of the kind that target_session_attrs asks for: turns wait for one"
         case pg.DuplicatePreparedStatementError() | pg.InvalidSQLStatementNameError():
             # What was prepared on one backend is asked of another.
             return TRANSACTION_MODE.format(place=place)
         case ssl.SSLError():
-            return f"{place}: TLS failed ({error}): look at its certificate, and at sslrootcert in --engine"
+            return f"{place}: TLS failed ({said}): look at its certificate, and at sslrootcert in --engine"
         case ConnectionError() if "rejected SSL" in str(error):
             return f"{place} has no TLS, and sslmode in --engine asks for it: set `ssl = on` at the server"
         case ValueError() | pg.ClientConfigurationError():
-            # Hints of the driver stand on lines of their own.
-            return f"{place} failed: {str(error).partition(chr(10))[0]}: correct the URL of --engine"
+            return f"{place} failed: {said}: correct the URL of --engine"
         case pg.PostgresConnectionError() | pg.IdleInTransactionSessionTimeoutError():
             return _BROKE.format(place=place)
         case pg.InternalClientError() | pg.InterfaceError():
@@ -154,9 +157,9 @@ def _sentence(error: BaseException, place: str, url: str) -> str:
             reason = os.strerror(known) if known else error.strerror or str(error) or type(error).__name__
             return f"{place} can't be reached ({reason}): is it running, and is the address right?"
         case pg.PostgresError():
-            return f"{place} failed: {error}"
+            return f"{place} failed: {said}"
         case _:
-            return f"{place} failed: {type(error).__name__}: {error}"
+            return f"{place} failed: {type(error).__name__}: {said}"
 
 
 async def connect(url: str) -> Connection:
