@@ -18,7 +18,7 @@ from turnlane.runtime.conversation import Conversation, LedgerEntry, StopAsk, Wh
 from turnlane.runtime.engine import OwnershipLost
 from turnlane.runtime.engines.postgres import schema
 from turnlane.runtime.engines.postgres.batches import Batches, Call, Effect
-from turnlane.runtime.engines.postgres.connection import Connection
+from turnlane.runtime.engines.postgres.connection import Connection, connect
 from turnlane.runtime.engines.postgres.engine import PostgresEngine
 from turnlane.runtime.engines.postgres.leases import PROCESS_LOCK
 from turnlane.runtime.engines.postgres.working import put_back
@@ -71,6 +71,15 @@ async def side(url: str) -> AsyncIterator[Connection]:
     connection = await asyncpg.connect(url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def told_to_the_loop() -> AsyncIterator[list[dict[str, Any]]]:
+    """What nobody else was told."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    yield told
+    asyncio.get_running_loop().set_exception_handler(None)
 
 
 async def attached(engine: PostgresEngine, **options: Any) -> ScriptedWorker:
@@ -226,6 +235,75 @@ async def test_events_alone_make_nobody_look_for_turns(opened: Opener, monkeypat
     assert looks == []
     await engine.commit(claim, outcome(claim, said=3))
     assert looks == ["a look"]
+
+
+# --- errors that must not stop everything after them ---
+
+
+async def test_an_error_of_ours_after_a_commit_stops_nobody(
+    opened: Opener, told_to_the_loop: list[dict[str, Any]]
+) -> None:
+    engine = await opened()
+
+    async def change(_connection: Connection, _again: bool) -> tuple[str, list[Effect]]:
+        return "done", [lambda: 1 / 0]
+
+    async with asyncio.timeout(PATIENCE):
+        assert await engine._change(change) == "done"
+        assert (await engine.accept(first_turn())).created
+    assert [type(one["exception"]) for one in told_to_the_loop] == [ZeroDivisionError]
+
+
+async def test_an_error_in_one_look_is_not_the_last_look(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, told_to_the_loop: list[dict[str, Any]]
+) -> None:
+    """Somebody waits for a turn of another process; a look at it fails once."""
+    here, there = await opened(tick=OFTEN), await opened()
+    turn = (await there.accept(first_turn())).turn
+    waiting = asyncio.ensure_future(here.wait(turn.id))
+    failed = asyncio.Event()
+    glance = here._watching._glance
+
+    async def fail_once(wanted: Sequence[str]) -> None:
+        monkeypatch.setattr(here._watching, "_glance", glance)
+        failed.set()
+        raise asyncpg.UndefinedColumnError("a schema that changes at this moment")
+
+    monkeypatch.setattr(here._watching, "_glance", fail_once)
+    await failed.wait()
+    worker = await attached(there)
+    claim = await worker.claim()
+    await there.commit(claim, outcome(claim))
+    async with asyncio.timeout(PATIENCE):
+        ended = await waiting
+    assert ended is not None
+    assert ended.status == "completed"
+
+
+async def test_a_schema_that_is_moved_under_a_running_process_fails_no_request(
+    opened: Opener, side: Connection
+) -> None:
+    engine = await opened()
+    turn = (await engine.accept(first_turn())).turn
+    await engine.cancel(turn.id)
+    await side.execute("ALTER TABLE turnlane.turn ALTER COLUMN agent TYPE varchar(200)")
+    cancelled = await engine.cancel(turn.id)
+    assert cancelled is not None
+    assert cancelled.status == "cancelled"
+
+
+async def test_a_process_that_is_frozen_in_a_transaction_holds_a_lane_no_longer_than_a_request_waits(
+    url: str, opened: Opener
+) -> None:
+    engine = await opened()
+    first = first_turn()
+    await engine.accept(first)
+    frozen = await connect(url)
+    await frozen.transaction().start()
+    await frozen.execute("SELECT turnlane.hold_lanes($1)", [first.conversation])
+    await engine.accept(new_turn(first.conversation))
+    frozen.terminate()
+    assert engine.trouble is None
 
 
 # --- requests to stop ---

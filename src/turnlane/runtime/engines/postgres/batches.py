@@ -158,12 +158,19 @@ class Batches:
                 elif not (is_worth_another_try(error) and failures < TRIES):
                     _fail_all(calls, error)
                     if not calls:
-                        _complain(self.name, error)
+                        _complain(f"a {self.name} batch of PostgreSQL failed without a call", error)
                     return
             else:
                 for effect in effects:
-                    effect()
+                    self._apply(effect)
                 return
+
+    def _apply(self, effect: Effect) -> None:
+        """An error of ours in one must not keep the others, and all batches after this one, from happening."""
+        try:
+            effect()
+        except Exception as error:
+            _complain(f"what follows from a {self.name} batch of PostgreSQL failed", error)
 
     async def _together(self, calls: Sequence[Call]) -> list[Effect]:
         async with self.link.use() as connection:
@@ -188,8 +195,6 @@ def _fail_all(calls: Sequence[Call], error: BaseException) -> None:
         call.fail(error)
 
 
-def _complain(name: str, error: Exception) -> None:
+def _complain(what: str, error: Exception) -> None:
     """A bug of ours that no caller would hear of."""
-    asyncio.get_running_loop().call_exception_handler(
-        {"message": f"turnlane's {name} batch of PostgreSQL failed without a call", "exception": error}
-    )
+    asyncio.get_running_loop().call_exception_handler({"message": f"turnlane: {what}", "exception": error})

@@ -38,7 +38,7 @@ PROGRAM: Final = "turnlane"
 # - enable_*: everything here looks few rows up by a key. A plan that was made, and kept, while the tables were
 #   empty would read them from end to end for as long as the connection lives.
 # - plan_cache_mode: making a plan for each call costs more than the calls.
-# - idle_in_transaction_session_timeout: a frozen process must not hold a lane, and with it a whole batch of another
+# - idle_in_transaction_session_timeout: a frozen process must not hold a lane, and so a batch of another
 #   process, for as long as a request is patient.
 # - tcp_*: a process whose network is gone must not hold its lock for two hours.
 _SESSION: Final = """

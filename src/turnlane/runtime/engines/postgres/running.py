@@ -176,8 +176,9 @@ class Running:
             self.tell_work(turn.agent)
 
     def given_back(self, hold: Hold) -> None:
-        self._let_go(hold)
-        hold.live.requeue()
+        if self.holds_by_turn.get(hold.id) is hold:  # else it was lost meanwhile
+            self._let_go(hold)
+            hold.live.requeue()
         self.watching.forget(hold.id)
         self.tell_work(hold.claim.turn.agent)
 

@@ -124,9 +124,11 @@ class Watching:
                 await self._look([turn_id for turn_id, ended in wanted.items() if ended])
                 if unsure := [turn_id for turn_id, ended in wanted.items() if not ended]:
                     await self._glance(unsure)
-            except EngineUnavailable:
+            except Exception as error:
                 self._refreshing.clear()  # the next tick looks again
-                return
+                if isinstance(error, EngineUnavailable):
+                    return
+                raise
             for turn_id, ended in wanted.items():
                 if self._refreshing[turn_id] == ended:
                     del self._refreshing[turn_id]
