@@ -201,7 +201,7 @@ async def test_a_server_that_takes_no_writes_for_a_while_is_an_outage(
 async def test_a_process_that_was_frozen_in_a_transaction_goes_on(
     server: PostgresServer, database: str, open_engine: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = connection._SESSION.replace("'idle_in_transaction_session_timeout', '10s'", _SHORT)
+    short = connection._SESSION.replace("'idle_in_transaction_session_timeout', '3s'", _SHORT)
     assert _SHORT in short
     monkeypatch.setattr(connection, "_SESSION", short)
     async with Traffic(await open_engine(server.url(database))) as traffic:
