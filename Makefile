@@ -10,8 +10,8 @@ PORT   ?= 8080
 # The long form of the fault suite: so many faults of each kind, and at least so many turns, on each system.
 FAULTS ?= 20
 TURNS  ?= 2000
-# Half the machine's tests may run at once; most of them wait for servers of their own.
-WORKERS ?= auto
+# Three on two cores: many tests wait for servers of their own.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
 .DEFAULT_GOAL := help
 .PHONY: help install postgresql-14 serve test smoke lint types imports docs check faults sweep bench wheel clean
