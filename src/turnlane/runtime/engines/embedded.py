@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -48,7 +49,7 @@ from turnlane.runtime.engines.effects import (
 from turnlane.runtime.engines.event_flush import EventFlush
 from turnlane.runtime.engines.folder_lock import FolderLock
 from turnlane.runtime.engines.lanes import Seat
-from turnlane.runtime.engines.live import LiveTurn
+from turnlane.runtime.engines.live import LiveTurn, events_of
 from turnlane.runtime.engines.sqlite_acceptance import Acceptance
 from turnlane.runtime.engines.sqlite_conversations import Conversations
 from turnlane.runtime.engines.sqlite_endings import Endings
@@ -266,23 +267,9 @@ class EmbeddedEngine(Engine):
                     yield event
                 after = page[-1].seq
             return
-        while True:
-            after = max(after, live.floor - 1)
-            if live.deleted:
-                return
-            for event in await self._next_events(live, after):
-                if event.seq < live.floor:
-                    break  # superseded while the reader was busy with the event before
+        async with aclosing(events_of(live, after, self._next_events, follow=follow)) as events:
+            async for event in events:
                 yield event
-                after = event.seq
-            if after < live.last_seq:
-                continue
-            # From here to `change` nothing may be awaited, else a change is missed.
-            if live.failed is not None:
-                raise EngineUnavailable(str(live.failed))
-            if live.over or not follow:
-                return
-            await live.change()
 
     async def superseded_events(self, turn_id: str) -> list[TurnEvent]:
         return await self._read(partial(_reading(rows.read_superseded_events), turn_id))

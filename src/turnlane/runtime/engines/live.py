@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, Claim, Turn, TurnEvent
@@ -171,3 +171,37 @@ class LiveTurn:
         self._wake()
         if self._over is not None:
             self._over.set()
+
+
+async def events_of(
+    live: LiveTurn,
+    after: int,
+    read: Callable[[LiveTurn, int], Awaitable[Sequence[TurnEvent]]],
+    *,
+    follow: bool,
+) -> AsyncIterator[TurnEvent]:
+    """The events of a live turn behind `after`, as `Engine.events` promises them.
+
+    Args:
+        read: gives the next events behind a number that exist, from the tail or the store.
+
+    Raises:
+        EngineUnavailable: the engine was closed or died.
+    """
+    while True:
+        after = max(after, live.floor - 1)
+        if live.deleted:
+            return
+        for event in await read(live, after):
+            if event.seq < live.floor:
+                break  # superseded while the reader was busy with the event before
+            yield event
+            after = event.seq
+        if after < live.last_seq:
+            continue
+        # From here to `change` nothing may be awaited, else a change is missed.
+        if live.failed is not None:
+            raise EngineUnavailable(str(live.failed))
+        if live.over or not follow:
+            return
+        await live.change()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from turnlane.runtime.conversation import (
 )
 from turnlane.runtime.engine import Accepted, Engine, EngineStats, EngineUnavailable, Worker
 from turnlane.runtime.engines.event_flush import EventFlush, Unwritten
-from turnlane.runtime.engines.live import LiveTurn
+from turnlane.runtime.engines.live import LiveTurn, events_of
 from turnlane.runtime.engines.postgres import conversations, pooler, rows, schema
 from turnlane.runtime.engines.postgres.accepting import Accept, Acceptance
 from turnlane.runtime.engines.postgres.batches import Batches, Call, Effect
@@ -289,23 +289,9 @@ class PostgresEngine(Engine):
                         yield event
                     after = page[-1].seq
                 return
-            while True:
-                after = max(after, live.floor - 1)
-                if live.deleted:
-                    return
-                for event in await self._next_events(live, after):
-                    if event.seq < live.floor:
-                        break  # superseded while the reader was busy with the event before
+            async with aclosing(events_of(live, after, self._next_events, follow=follow)) as events:
+                async for event in events:
                     yield event
-                    after = event.seq
-                if after < live.last_seq:
-                    continue
-                # From here to `change` nothing may be awaited, else a change is missed.
-                if live.failed is not None:
-                    raise EngineUnavailable(str(live.failed))
-                if live.over or not follow:
-                    return
-                await live.change()
 
     async def superseded_events(self, turn_id: str) -> list[TurnEvent]:
         return await self._reader.read(partial(on(rows.read_superseded_events), turn_id))
