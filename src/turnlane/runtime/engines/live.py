@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final
 
 from turnlane.runtime.conversation import EVENTS_PER_ATTEMPT, Claim, Turn, TurnEvent
@@ -179,7 +179,7 @@ async def events_of(
     read: Callable[[LiveTurn, int], Awaitable[Sequence[TurnEvent]]],
     *,
     follow: bool,
-) -> AsyncIterator[TurnEvent]:
+) -> AsyncGenerator[TurnEvent, None]:
     """The events of a live turn behind `after`, as `Engine.events` promises them.
 
     Args:
