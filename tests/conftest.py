@@ -50,8 +50,8 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def _no_garbage_of_other_modules() -> None:
     """A client of the openai package that was dropped without a close begins to close itself in whatever loop runs
-    when it is collected (hazard TL302), and fails a test that has nothing to do with it. What is left is frozen, so
-    the next collection has little to look at."""
+    when it is collected (hazard TL302), and fails a test that has nothing to do with it. What is left is
+    frozen, so the next collection has little to look at."""
     gc.collect()
     gc.freeze()
 
