@@ -753,13 +753,13 @@ class EnginePromises(DoubleTextingPromises, LedgerPromises, EngineUnderTest):
         for new in news:
             await engine.accept(new)
         ids = [new.id for new in news]
+        claim, _ = await worker.claim(), await worker.claim()  # both run now
         assert [turn.id for turn in await engine.turns()] == ids[::-1]
         assert [turn.id for turn in await engine.turns(key="me")] == [ids[1], ids[0]]
         assert [turn.id for turn in await engine.turns(conversation=mine.conversation, limit=1)] == [ids[1]]
         assert [turn.id for turn in await engine.turns(before=ids[2])] == [ids[1], ids[0]]
         assert [turn.id for turn in await engine.turns(status="running")] == [ids[2], ids[0]]
         assert [turn.id for turn in await engine.turns(status="queued", key="you")] == []
-        claim = await worker.claim()
         await engine.commit(claim, outcome(claim))
         assert [turn.id for turn in await engine.turns(status="completed")] == [claim.turn.id]
 
@@ -771,6 +771,7 @@ class EnginePromises(DoubleTextingPromises, LedgerPromises, EngineUnderTest):
         waiting = first_turn(key="you", created_at=30.0)
         for new in (first, new_turn(first.conversation, created_at=20.0), waiting):
             await engine.accept(new)
+        claim = await worker.claim()
         one, two = await engine.lanes()
         assert (one.conversation, one.running, one.queued, one.oldest_at) == (
             first.conversation,
@@ -784,7 +785,8 @@ class EnginePromises(DoubleTextingPromises, LedgerPromises, EngineUnderTest):
         stats = await engine.stats()
         assert (stats.queued, stats.running, stats.conversations_active) == (2, 1, 2)
         assert stats.oldest_queued_at == 20.0
-        for _ in range(3):
+        await engine.commit(claim, outcome(claim))
+        for _ in range(2):
             claim = await worker.claim()
             await engine.commit(claim, outcome(claim))
         assert await engine.lanes() == []
