@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 CauseSource = Literal["guard", "answer", "log", "provider", "connection"]
-"""Who told the first cause: the guard in the program, the answer's body, the program's output, the provider, or the
-connection."""
+"""Who told the first cause: the guard in the program, the answer's body, the program's output, the provider, or
+the connection."""
 
 
 @dataclass(frozen=True, slots=True)

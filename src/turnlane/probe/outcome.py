@@ -1,0 +1,39 @@
+"""What happened at one level, with all that is needed to judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from turnlane.practice import RecordedRequest
+from turnlane.probe.conditions import Conditions
+from turnlane.probe.report import Hazard, Leak, Level, ProviderCall, RequestRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelOutcome:
+    """One level that was run.
+
+    Attributes:
+        conditions: how.
+        level: the figures.
+        requests: every request, in the order in which they were sent.
+        leaks: every leak.
+        hazards: what the guard saw meanwhile; each hazard is told once per process, so a later level may lack it.
+        calls: every provider call, also those that belong to no request of this level.
+        recorded: the same calls by number, as the provider recorded them, with headers and body.
+        owners: id of the request that each provider call belongs to, by the call's number.
+        output: what the program wrote to its output meanwhile, line by line.
+        cut: whether the level ended before all of its requests were sent: time or requests ran out.
+    """
+
+    conditions: Conditions
+    level: Level
+    requests: tuple[RequestRecord, ...]
+    leaks: tuple[Leak, ...]
+    hazards: tuple[Hazard, ...]
+    calls: tuple[ProviderCall, ...]
+    recorded: Mapping[int, RecordedRequest]
+    owners: Mapping[int, str]
+    output: tuple[str, ...] = ()
+    cut: bool = False
