@@ -14,7 +14,7 @@ TURNS  ?= 2000
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
 .DEFAULT_GOAL := help
-.PHONY: help install postgresql-14 serve test smoke lint types imports docs check faults sweep bench wheel clean
+.PHONY: help install postgresql-14 serve test smoke lint types imports docs check faults planted sweep bench wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ check: lint types imports docs ## everything but the tests
 faults: install ## break real systems in every way under load: the long form
 	$(BIN)/python -m tests.faults.long embedded --faults $(FAULTS) --turns $(TURNS)
 	$(BIN)/python -m tests.faults.long cluster --faults $(FAULTS) --turns $(TURNS)
+
+planted: install ## every planted mistake and its corrected twin under guard and probe, three times
+	$(BIN)/python -m tests.planted.run --times 3
 
 sweep: install ## read the whole standard library, its own tests included, into facts and check them
 	$(BIN)/python -m tests.checker.python.sweep
