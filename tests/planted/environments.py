@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# The main environment has agentchat 0.7. Classic AutoGen, AG2 and Microsoft's Agent Framework are no neighbours of it.
+# The main environment has agentchat 0.7, which classic AutoGen, AG2 and the Agent Framework are kept away from.
 ENVIRONMENTS = {
     "agents": [
         "autogen==0.14.1",
@@ -47,16 +48,18 @@ def python_of(name: str) -> Path:
         RuntimeError: it cannot be built; says what the installer said.
     """
     wanted = ENVIRONMENTS[name]
-    key = [sys.version, (ROOT / "pyproject.toml").read_text(), *wanted]
-    folder = ROOT / ".venvs" / f"{name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}"
-    if not folder.exists():
-        # Two runs may build at once: each builds its own, and the first to end wins.
-        build = folder.with_name(f"{folder.name}.{os.getpid()}")
-        _install(build, wanted)
-        try:
-            build.rename(folder)
-        except OSError:
-            shutil.rmtree(build)
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    key = hashlib.sha256(repr([sys.version, own, wanted]).encode()).hexdigest()[:12]
+    folder = ROOT / ".venvs" / f"{name}-{key}"
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(
+            lock, fcntl.LOCK_EX
+        )  # two runs may want it at once; its scripts hold its path, so none renames it
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _install(folder, wanted)
+            (folder / "complete").touch()
     return folder / "bin" / "python"
 
 
@@ -64,7 +67,7 @@ def _install(folder: Path, wanted: list[str]) -> None:
     python = str(folder / "bin" / "python")
     packages = ["--editable", str(ROOT), *wanted]
     if uv := shutil.which("uv"):
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)])
+        _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
         _run([uv, "pip", "install", "--quiet", "--python", python, *packages])
     else:
         _run([sys.executable, "-m", "venv", str(folder)])

@@ -167,7 +167,7 @@ def _probe_words(setting: Setting, port: int) -> list[str]:
 
 def lines_of(outcome: Outcome) -> Iterator[str]:
     """An outcome as a row of the table."""
-    mark = "ok  " if outcome.ok or outcome.verb == "bare" and not outcome.trouble else "MISS"
+    mark = "ok  " if outcome.ok or (outcome.verb == "bare" and not outcome.trouble) else "MISS"
     if outcome.twin == "right" and outcome.codes:
         mark = "FALSE"
     seen = " ".join(sorted(outcome.codes)) or "-"

@@ -109,7 +109,7 @@ def prepared(plant: Plant, twin: str, folder: Path) -> Path:
 
 
 def environment_for(plant: Plant, base_url: str | None) -> dict[str, str]:
-    """This process's environment without keys, proxies and settings of ours, with the plant's interpreter first."""
+    """This process's environment without keys, proxies and our settings, the plant's interpreter first."""
     kept = {
         name: value
         for name, value in os.environ.items()
