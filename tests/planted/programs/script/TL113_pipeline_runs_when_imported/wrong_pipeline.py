@@ -1,0 +1,21 @@
+import asyncio
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+
+VERSION = "2.4"
+
+
+async def write() -> str:
+    client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+    writer = AssistantAgent("writer", client)
+    result = await writer.run(task=f"Write release notes for version {VERSION}")
+    await client.close()
+    return result.messages[-1].to_text()
+
+
+_notes = asyncio.run(write())
+
+
+def notes() -> str:
+    return _notes
