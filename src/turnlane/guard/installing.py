@@ -1,0 +1,116 @@
+"""Putting the guard into this process, and taking it out again."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+from turnlane.guard import imports, journals, objects, patching, requests, runs, unawaited
+from turnlane.guard.journal import Journal
+from turnlane.guard.settings import GuardSettings
+
+PARTS: Final = (
+    "turnlane.guard.loops",
+    "turnlane.guard.executors",
+    "turnlane.guard.clients",
+    "turnlane.guard.hosts",
+    "turnlane.guard.leftovers",
+    "turnlane.guard.files",
+    "turnlane.guard.frameworks.agentchat",
+    "turnlane.guard.frameworks.core",
+    "turnlane.guard.frameworks.classic",
+    "turnlane.guard.frameworks.ag2",
+    "turnlane.guard.frameworks.agent_framework",
+    "turnlane.guard.redirect",
+    "turnlane.guard.experiment",
+    "turnlane.guard.gauges",
+)
+"""What watches. Each has `install()`, which patches what is there and waits for what is not; `uninstall()` is for
+what is no patch: a thread, a hook."""
+
+_installed = False
+
+
+def install(settings: GuardSettings | None = None, **options: Any) -> Journal:
+    """Watch this process from now on. Does nothing the second time.
+
+    Args:
+        settings: what to do; or its fields by name: `install(strict=True)`.
+
+    Returns:
+        The journal, whose `listeners` hear of every hazard.
+    """
+    global _installed
+    journal = journals.open_journal(settings or GuardSettings(**options))
+    if _installed:
+        return journal
+    _installed = True
+    objects.keep_arguments = journal.settings.experiment is not None
+    imports.install()
+    unawaited.install()
+    for name in PARTS:
+        _each(name, "install", journal)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+    journal.write({"kind": "start", "ppid": os.getppid(), "argv": _argv(), "where": _where()})
+    atexit.register(_at_exit)
+    return journal
+
+
+def uninstall() -> None:
+    """Take every patch out again and forget everything. For tests."""
+    global _installed
+    if not _installed:
+        return
+    _installed = False
+    for name in reversed(PARTS):
+        _each(name, "uninstall", journals.journal, optional=True)
+    patching.undo_all()
+    imports.uninstall()
+    for hooks in (runs.beginning, runs.ending, requests.ending):
+        hooks.clear()
+    atexit.unregister(_at_exit)
+    journals.journal = None
+
+
+def _each(name: str, what: str, journal: Journal | None, *, optional: bool = False) -> None:
+    try:
+        function: Callable[[], None] | None = getattr(import_module(name), what, None)
+        if function is not None:
+            function()
+        elif not optional:
+            raise AttributeError(f"{name} has no {what}()")
+    except Exception as error:
+        if journal is not None:
+            journal.trouble(f"{what} of {name}", error)
+
+
+def _argv() -> list[str]:
+    import sys
+
+    return list(getattr(sys, "orig_argv", sys.argv))
+
+
+def _where() -> dict[str, Any]:
+    from turnlane.guard import where
+
+    return where.here()
+
+
+def _forked() -> None:
+    requests.forked()
+    runs.forked()
+
+
+def _at_exit() -> None:
+    journal = journals.journal
+    if journal is None:
+        return
+    journal.end()
+    if journal.settings.summary and journal.settings.output is None:
+        from turnlane.guard import summary
+
+        summary.print_own(journal)

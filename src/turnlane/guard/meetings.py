@@ -1,0 +1,197 @@
+"""What it means when a run enters an object: pure rules over what is known, each says one hazard or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from turnlane.guard import journals, runs
+from turnlane.guard.journal import Sighting
+from turnlane.guard.objects import TITLES, Watched
+from turnlane.guard.requests import Request
+from turnlane.guard.runs import Run
+from turnlane.guard.stacks import Stack
+
+
+def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
+    """What a run shows by entering its own object, where the runs `met` are already."""
+    watched = run.watched
+    forked = after_fork(run)
+    if forked is not None:
+        return forked
+    again = next((other for other in met if other in tuple(run.ancestors())), None)
+    if again is not None:
+        return reentered(run, again)
+    if met:
+        return overlapped(run, met[0])
+    recursion = recursed(run)
+    if recursion is not None:
+        return recursion
+    if watched.last is not None and watched.dirty:
+        return left_over(run, watched, run.label)
+    return None
+
+
+def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sighting | None:
+    """What a run shows by working on an object that is not its own: a context, a memory, a termination condition."""
+    others = [other for other in met if other is not run and other not in tuple(run.ancestors())]
+    if others:
+        return shared_part(run, others[0], watched, watched.name(thing))
+    last = watched.last
+    if last is None or not watched.dirty or last.watched is run.watched or watched.role == "memory":
+        return None
+    if different_users(last.request, run.request):
+        return shared_part(run, last, watched, watched.name(thing))
+    return None
+
+
+def tell(run: Run, sightings: Sequence[Sighting]) -> None:
+    """Report the first: when two runs meet in one agent, that its parts meet too is no news."""
+    for sighting in sightings[:1]:
+        journals.report(sighting)
+
+
+def different_users(one: Request | None, other: Request | None) -> bool:
+    """Whether two requests are different people's, as far as anything says so: unlike ids, or no ids at all."""
+    if one is None or other is None or one is other:
+        return False
+    if nested(one, other) or nested(other, one):
+        return False
+    return not one.same_conversation(other)
+
+
+def nested(inner: Request, outer: Request) -> bool:
+    """Whether `inner` was begun inside `outer`: an HTTP call of a program to itself in one process."""
+    step = inner.parent
+    while step is not None:
+        if step is outer:
+            return True
+        step = step.parent
+    return False
+
+
+def overlapped(run: Run, other: Run) -> Sighting:
+    """Two runs are in one agent or team at once."""
+    watched = run.watched
+    kind = TITLES[watched.role]
+    if different_users(run.request, other.request):
+        code = "TL201"
+        message = f"Two requests run one {kind} at once: {run.label} is in {ids(other, run)}; each sees the other's text."
+    else:
+        code = "TL204"
+        whose = (
+            f" of one conversation ({run.request.conversation})"
+            if run.request and run.request is not other.request
+            else ""
+        )
+        message = f"Two runs{whose} overlap in one {kind}, {run.label}; messages mix or get lost."
+    return sighting_of_two(code, message, run, other, watched)
+
+
+def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
+    """Two runs of different agents work on one context, memory or termination condition."""
+    kind = TITLES[watched.role]
+    at_once = "at once" if other.running else "one after the other, with what the first has left in it"
+    message = f"{other.label} and {run.label} use one {kind}, {label}, {at_once}."
+    return sighting_of_two("TL203", message, run, other, watched, label=label)
+
+
+def reentered(run: Run, outer: Run) -> Sighting:
+    """A run was entered from inside its own tool."""
+    depth = sum(1 for step in run.ancestors() if step.watched is run.watched)
+    tool = next((step.tool for step in (run, *run.ancestors()) if step.tool is not None), None)
+    name = f" {tool.name!r}" if tool is not None else ""
+    message = (
+        f"The tool{name} of {run.label} runs {run.label} again, inside the run that called it (depth {depth})."
+    )
+    sighting = sighting_of_two("TL402", message, run, outer, run.watched, first="the run that called the tool")
+    sighting.measures["depth"] = depth
+    return sighting
+
+
+def recursed(run: Run) -> Sighting | None:
+    """Runs of objects made at one place are inside each other's tools, again and again."""
+    if run.tool is None or not run.watched.made:
+        return None
+    made = run.watched.made[:1]
+    same = [step for step in run.ancestors() if step.watched.made[:1] == made]
+    if len(same) + 1 < runs.RECURSION or not all(step.tool is not None for step in same[:-1]):
+        return None
+    message = f"{run.label} runs inside a tool of its own kind, {len(same)} deep: the tool {run.tool.name!r} calls a run again."
+    sighting = sighting_of_two("TL402", message, run, same[-1], run.watched, first="the outermost run")
+    sighting.measures["depth"] = len(same)
+    return sighting
+
+
+def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
+    """An object is used again, one run after the other, with state that nobody has reset or replaced."""
+    last: Run = watched.last
+    if last.outcome in ("failed", "cancelled") and watched.role in ("agent", "team"):
+        why = "failed" if last.outcome == "failed" else "was cancelled"
+        message = (
+            f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."
+        )
+        return sighting_of_two("TL207", message, run, last, watched, first=f"the run that {why}")
+    if not run.leftover or not different_users(last.request, run.request):
+        return None
+    kind = TITLES[watched.role]
+    message = (
+        f"One {kind}, {label}, serves different requests one after the other and still holds the text of the one before "
+        f"({ids(last, run)})."
+    )
+    return sighting_of_two("TL201", message, run, last, watched, first="the earlier run")
+
+
+def after_fork(run: Run) -> Sighting | None:
+    """An object is used in another process than it was made in."""
+    watched = run.watched
+    if watched.pid == os.getpid() or watched.role not in ("client", "agent", "team"):
+        return None
+    code = "TL605" if journals.where_is("preload") else "TL301"
+    message = (
+        f"{run.label} was made in process {watched.pid} before it forked, and is used in process {os.getpid()}: "
+        "both share its connections."
+    )
+    watched.pid = os.getpid()  # told once; what else this object shows must not be hidden by it
+    return Sighting(
+        code=code,
+        message=message,
+        stack=watched.made or run.stack,
+        stacks=with_stacks(("made here, before the fork", watched.made), ("used here, after it", run.stack)),
+        object=run.label,
+        request=run.request.id if run.request else None,
+        task=run.task_name,
+    )
+
+
+def sighting_of_two(
+    code: str, message: str, run: Run, other: Run, watched: Watched, *, label: str | None = None, first: str = "the first run"
+) -> Sighting:  # fmt: skip
+    """One hazard with both stacks and that of the object's construction."""
+    name = label or run.label
+    requests = [one.request for one in (other, run) if one.request is not None]
+    return Sighting(
+        code=code,
+        message=message,
+        stack=run.stack,
+        stacks=with_stacks(
+            (f"{first}: {other.label}.{other.entry} in {other.who}", other.stack),
+            (f"this run: {run.label}.{run.entry} in {run.who}", run.stack),
+            (f"{name} was made here", watched.made),
+        ),
+        object=name,
+        request=run.request.id if run.request else None,
+        conversation=run.request.conversation if run.request else None,
+        requests=list(dict.fromkeys(one.id for one in requests)),
+        task=run.task_name,
+    )
+
+
+def with_stacks(*pairs: tuple[str, Stack]) -> list[tuple[str, Stack]]:
+    """Those that are known."""
+    return [(title, stack) for title, stack in pairs if stack]
+
+
+def ids(one: Run, other: Run) -> str:
+    """Both requests, for people."""
+    return " and ".join(f"{run.request.name} {run.request.id}" if run.request else run.who for run in (one, other))

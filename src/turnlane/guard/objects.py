@@ -1,0 +1,136 @@
+"""What the guard knows about one object of a framework: where it was made, by whom, and who uses it now."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from turnlane.guard import requests, stacks
+from turnlane.guard.stacks import NO_STACK, Stack
+
+Role = Literal["agent", "team", "context", "memory", "termination", "session", "client", "tool"]
+
+TITLES: Final[dict[str, str]] = {
+    "agent": "agent",
+    "team": "team",
+    "context": "model context",
+    "memory": "memory",
+    "termination": "termination condition",
+    "session": "session",
+    "client": "client",
+    "tool": "tool",
+}
+
+
+class Watched:
+    """One object of a framework. Kept beside the object, never in it: users copy and pickle their objects.
+
+    Attributes:
+        role: what it is.
+        made: the stack of its construction.
+        arguments: what it was constructed with, to make another like it; only kept for experiments, since a tool
+            that holds its own agent would keep it alive through them.
+        pid: the process it was made in.
+        request: whose work made it; None at import, in a script, or when it was made before the guard came.
+        loop: the loop it was first used in.
+        active: the runs that are in it now.
+        last: the run that ended last.
+        dirty: whether runs have left state in it that nobody has reset or replaced since.
+    """
+
+    __slots__ = (
+        "active", "arguments", "dirty", "label", "last", "loop", "loop_stack", "loop_thread", "made", "made_with",
+        "notes", "pid", "ref", "request", "role", "thread", "type",
+    )  # fmt: skip
+
+    def __init__(self, thing: object, role: Role, gone: Callable[[weakref.ref[Any]], None]) -> None:
+        self.role: Role = role
+        self.type = type(thing)
+        try:
+            self.ref: weakref.ref[Any] | None = weakref.ref(thing, gone)
+        except TypeError:
+            self.ref = None
+        self.made: Stack = NO_STACK
+        self.arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self.pid = os.getpid()
+        self.thread = threading.current_thread().name
+        self.request: requests.Request | None = None
+        self.loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+        self.loop_stack: Stack = NO_STACK
+        self.loop_thread = ""
+        self.active: list[Any] = []
+        self.last: Any = None
+        self.dirty = False
+        self.notes: dict[str, Any] = {}
+        self.label = ""
+
+    def name(self, thing: object) -> str:
+        """For people: `AssistantAgent 'support'`."""
+        own = getattr(thing, "name", None) or getattr(thing, "_name", None)
+        kind = self.type.__name__
+        return f"{kind} {own!r}" if isinstance(own, str) else kind
+
+
+keep_arguments = False
+"""Set by `install` when an experiment needs them."""
+
+_known: dict[int, Watched] = {}
+_lock = threading.Lock()
+
+
+def known(thing: object) -> Watched | None:
+    """What is known of `thing`, or None if it was never seen."""
+    watched = _known.get(id(thing))
+    if watched is not None and watched.ref is not None and watched.ref() is not thing:
+        return None
+    return watched
+
+
+def watch(thing: object, role: Role) -> Watched:
+    """What is known of `thing`, from now on if nothing was."""
+    found = known(thing)
+    if found is not None:
+        return found
+    identity = id(thing)
+
+    def gone(ref: weakref.ref[Any]) -> None:
+        # Not under the lock: a collection may happen while it is held.
+        if (entry := _known.get(identity)) is not None and entry.ref is ref:
+            _known.pop(identity, None)
+
+    watched = Watched(thing, role, gone)
+    with _lock:
+        _known[identity] = watched
+    return watched
+
+
+def made(thing: object, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], *, skip: int = 2) -> Watched:
+    """Note the construction of `thing`, whose caller is `skip` frames up."""
+    watched = watch(thing, role)
+    watched.made = stacks.capture(skip)
+    if keep_arguments:
+        watched.arguments = (args, kwargs)
+    watched.request = requests.current.get()
+    return watched
+
+
+def every(role: Role | None = None) -> list[tuple[Any, Watched]]:
+    """Every object that is alive, with what is known of it."""
+    found = []
+    for watched in tuple(_known.values()):
+        thing = watched.ref() if watched.ref is not None else None
+        if thing is not None and (role is None or watched.role == role):
+            found.append((thing, watched))
+    return found
+
+
+def forked() -> None:
+    """In a child after a fork: runs of the parent's threads are not in this process."""
+    global _lock
+    _lock = threading.Lock()
+    for watched in _known.values():
+        watched.active.clear()

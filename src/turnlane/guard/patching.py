@@ -1,0 +1,308 @@
+"""How entry points are watched: a wrapper that behaves as what it wraps, and tells when a call begins and ends.
+
+A wrapper is put in once per class, and taken out by `undo_all` (tests). Errors of the guard's own code never reach
+the program; `HazardError`, which strict mode raises on purpose, does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
+
+from turnlane.guard import journals, runs, stacks
+from turnlane.guard.journal import HazardError
+from turnlane.guard.runs import Outcome, Run
+from turnlane.guard.stacks import Stack
+from turnlane.guard.unawaited import Made
+
+MARK = "__turnlane_guard__"
+
+_undo: list[tuple[Any, str, Any, bool]] = []
+
+
+class Watcher(Protocol):
+    """Says what a call of an entry point is. One per kind of entry point, in the framework's file."""
+
+    def begin(self, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
+        """The call begins to run (not: is made); `stack` is that of the line that made it."""
+
+    def item(self, run: Run, item: Any) -> None:
+        """A stream has yielded `item`."""
+
+    def result(self, run: Run, result: Any) -> None:
+        """The call ended well; a stream's result is its last item."""
+
+
+class Plain:
+    """A watcher with nothing to say about items and results, to derive from."""
+
+    def begin(self, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
+        return None
+
+    def item(self, run: Run, item: Any) -> None:
+        return None
+
+    def result(self, run: Run, result: Any) -> None:
+        return None
+
+
+def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
+    """Put `make(original)` in the place of `owner.name`, once. False when it is absent or replaced already.
+
+    Looks in the owner itself, not in its bases: a class that inherits an entry point is watched through its base.
+    """
+    original = vars(owner).get(name) if isinstance(owner, type) else getattr(owner, name, None)
+    if original is None or getattr(original, MARK, False):
+        return False
+    function = original.__func__ if isinstance(original, staticmethod | classmethod) else original
+    made = make(function)
+    with contextlib.suppress(AttributeError, TypeError):
+        setattr(made, MARK, True)
+    if isinstance(original, staticmethod | classmethod):
+        made = type(original)(made)
+    setattr(owner, name, made)
+    _undo.append((owner, name, original, True))
+    return True
+
+
+def undo_all() -> None:
+    """Take every wrapper out again. For tests: a program keeps its guard until it ends."""
+    while _undo:
+        owner, name, original, _ = _undo.pop()
+        if original is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, original)
+
+
+_ABSENT: Any = object()
+
+
+def add(owner: Any, name: str, value: Any) -> None:
+    """Give `owner` an attribute that it has not."""
+    _undo.append((owner, name, _ABSENT, True))
+    setattr(owner, name, value)
+
+
+def watch_entry(owner: type, name: str, watcher: Watcher) -> bool:
+    """Watch one entry point: a coroutine method, a method that returns an async iterator, or a plain method.
+
+    Which of them it is, is taken from the function; for one that hides it (a plain function that returns a coroutine)
+    use `watch_coroutine` or `watch_stream`.
+    """
+    function = vars(owner).get(name)
+    if inspect.isasyncgenfunction(function):
+        return watch_stream(owner, name, watcher)
+    if inspect.iscoroutinefunction(function):
+        return watch_coroutine(owner, name, watcher)
+    return watch_call(owner, name, watcher)
+
+
+def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
+    """Watch an entry point that is awaited."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            stack = stacks.capture()
+            begun = Made(f"{_label(self)}.{name}", stack, stream=False)
+            made = _awaited(watcher, original, self, args, kwargs, begun)
+            made.__qualname__ = getattr(original, "__qualname__", name)
+            begun.is_in(made)
+            return made
+
+        return _as_coroutine_function(entry)
+
+    return replace(owner, name, make)
+
+
+def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
+    """Watch an entry point that is iterated with `async for`."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            stack = stacks.capture()
+            begun = Made(f"{_label(self)}.{name}", stack, stream=True)
+            made = _iterated(watcher, original, self, args, kwargs, begun)
+            begun.is_in(made)
+            return made
+
+        return entry
+
+    return replace(owner, name, make)
+
+
+def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
+    """Watch an entry point that blocks until it is done."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            run = _begin(watcher, self, args, kwargs, stacks.capture())
+            if run is None:
+                return original(self, *args, **kwargs)
+            token = runs.set_current(run)
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as error:
+                _end(run, _outcome(error), error)
+                raise
+            finally:
+                runs.unset_current(token)
+            _result(watcher, run, result)
+            _end(run, "ended")
+            return result
+
+        return entry
+
+    return replace(owner, name, make)
+
+
+def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | None = None) -> None:
+    """Note where objects of `owner` and of its subclasses are made, with the arguments of the outermost constructor.
+
+    Args:
+        after: called with each new, still empty object.
+    """
+    from turnlane.guard import objects
+
+    inherited = owner.__new__
+    if getattr(inherited, MARK, False) and "__new__" in vars(owner):
+        return
+
+    def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
+        made = inherited(cls) if inherited is object.__new__ else inherited(cls, *args, **kwargs)
+        try:
+            objects.made(made, role, args, kwargs, skip=1)
+            if after is not None:
+                after(made)
+        except Exception as error:
+            journals.trouble("construction", error)
+        return made
+
+    setattr(__new__, MARK, True)
+    if "__new__" in vars(owner):
+        _undo.append((owner, "__new__", vars(owner)["__new__"], True))
+        owner.__new__ = __new__  # type: ignore[method-assign,assignment]
+    else:
+        add(owner, "__new__", __new__)
+
+
+async def _awaited(
+    watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
+) -> Any:
+    begun.begins()
+    run = _begin(watcher, self, args, kwargs, begun.stack)
+    if run is None:
+        return await original(self, *args, **kwargs)
+    token = runs.set_current(run)
+    try:
+        result = await original(self, *args, **kwargs)
+    except BaseException as error:
+        _end(run, _outcome(error), error)
+        raise
+    finally:
+        runs.unset_current(token)
+    _result(watcher, run, result)
+    _end(run, "ended")
+    return result
+
+
+async def _iterated(
+    watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
+) -> AsyncGenerator[Any, Any]:
+    begun.begins()
+    run = _begin(watcher, self, args, kwargs, begun.stack)
+    inner = original(self, *args, **kwargs)
+    iterator = inner.__aiter__()
+    item: Any = None
+    try:
+        while True:
+            # The body of a generator runs in its consumer's context: what it does between two items is not the run's.
+            token = runs.set_current(run) if run is not None else None
+            try:
+                item = await iterator.__anext__()
+            except StopAsyncIteration:
+                break
+            finally:
+                if token is not None:
+                    runs.unset_current(token)
+            if run is not None:
+                _item(watcher, run, item)
+            yield item
+    except GeneratorExit:
+        if run is not None:
+            _end(run, "abandoned")
+        raise
+    except BaseException as error:
+        if run is not None:
+            _end(run, _outcome(error), error)
+        raise
+    finally:
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
+    if run is not None:
+        _result(watcher, run, item)
+        _end(run, "ended")
+
+
+def _outcome(error: BaseException) -> Outcome:
+    return "cancelled" if isinstance(error, asyncio.CancelledError | GeneratorExit) else "failed"
+
+
+def _begin(watcher: Watcher, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
+    try:
+        return watcher.begin(self, args, kwargs, stack)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble(f"{type(watcher).__name__}.begin", error)
+        return None
+
+
+def _item(watcher: Watcher, run: Run, item: Any) -> None:
+    try:
+        watcher.item(run, item)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble(f"{type(watcher).__name__}.item", error)
+
+
+def _result(watcher: Watcher, run: Run, result: Any) -> None:
+    try:
+        watcher.result(run, result)
+    except HazardError:
+        _end(run, "ended")
+        raise
+    except Exception as error:
+        journals.trouble(f"{type(watcher).__name__}.result", error)
+
+
+def _end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
+    try:
+        runs.end(run, outcome, error)
+    except HazardError:
+        raise
+    except Exception as trouble:
+        journals.trouble("run.end", trouble)
+
+
+def _label(thing: Any) -> str:
+    own = getattr(thing, "name", None)
+    kind = type(thing).__name__
+    return f"{kind} {own!r}" if isinstance(own, str) else kind
+
+
+def _as_coroutine_function(function: Any) -> Any:
+    """What asks whether the entry point is async must hear yes, as before."""
+    mark = getattr(inspect, "markcoroutinefunction", None)  # Python 3.12
+    if mark is not None:
+        return mark(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function

@@ -1,0 +1,167 @@
+"""Whose work is being done: the request, task, cell or session that the running code belongs to."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from turnlane.guard.stacks import Stack
+
+_numbers = itertools.count(1)
+
+CONVERSATION_FIELDS: Final = re.compile(
+    r"^(?:x[-_])?(?:conversation|session|thread|chat|user|client|customer|tenant|account|room|channel|sender|owner|ticket|case)"
+    r"(?:[-_]?(?:id|key|uuid|name|no|number|token))?$|^(?:uid|sid|cid|tid|phone|email|login|username|authorization|sessionid|from)$",
+    re.IGNORECASE,
+)
+"""Names of path, query, body, header and cookie fields that say whose conversation a request belongs to."""
+
+
+class Request:
+    """One unit of somebody's work: an HTTP request, a web socket, a Celery task, a notebook cell, a session's run.
+
+    Attributes:
+        id: `x-request-id` of an HTTP request, else made here.
+        host: what runs it: `starlette`, `flask`, `celery`, `ipython`, ...
+        name: for people: `POST /chat`.
+        keys: the values of fields that say whose conversation it is.
+        failures: exceptions that left a run, a tool or a model call, the first one first.
+        ended: whether the host is done with it.
+    """
+
+    __slots__ = (
+        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent", "pid",
+        "stack", "started", "status",
+    )  # fmt: skip
+
+    def __init__(
+        self, host: str, name: str, *, id: str | None = None, keys: Mapping[str, str] | None = None
+    ) -> None:
+        self.host = host
+        self.name = name
+        self.id = id or f"{os.getpid()}-{next(_numbers)}"
+        self.keys: dict[str, str] = dict(keys or {})
+        self.started = time.monotonic()
+        self.pid = os.getpid()
+        self.ended = False
+        self.status: int | None = None
+        self.failures: list[Failure] = []
+        self.logged: list[int] = []
+        self.notes: dict[str, Any] = {}
+        """For those that watch: what they must remember until the request ends, by their own name."""
+        self.stack: Stack = ()
+        self.parent: Request | None = None
+        self.body = b""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.id} {self.host} {self.name}{' ended' if self.ended else ''}>"
+
+    @property
+    def conversation(self) -> str | None:
+        """The values that say whose conversation it is, for people; None when nothing says it."""
+        return ", ".join(f"{name}={value}" for name, value in sorted(self.keys.items())) or None
+
+    def same_conversation(self, other: Request) -> bool | None:
+        """Whether both belong to one conversation; None when nothing that both have says so."""
+        both = self.keys.keys() & other.keys.keys()
+        if not both:
+            return None
+        return all(self.keys[name] == other.keys[name] for name in both)
+
+    def learn(self, fields: Mapping[str, Any]) -> None:
+        """Take the fields that say whose conversation it is."""
+        for name, value in fields.items():
+            if (
+                isinstance(value, str | int)
+                and not isinstance(value, bool)
+                and CONVERSATION_FIELDS.match(str(name))
+            ):
+                self.keys.setdefault(str(name).lower().replace("-", "_"), str(value)[:200])
+
+    def learn_json(self, body: bytes) -> None:
+        """The same from a JSON object, one level of nesting deep; anything else is left alone."""
+        try:
+            value = json.loads(body)
+        except ValueError:
+            return
+        if isinstance(value, dict):
+            self.learn(value)
+            for inner in value.values():
+                if isinstance(inner, dict):
+                    self.learn(inner)
+
+
+class Failure:
+    """One exception that left a run, a tool or a model call."""
+
+    __slots__ = ("agent", "error", "identity", "logged", "stack", "text", "tool", "type")
+
+    def __init__(self, error: BaseException, stack: Stack, *, agent: str | None, tool: str | None) -> None:
+        self.identity = id(error)
+        self.error: BaseException | None = error
+        """Kept until the request ends, so that its identity is not used again."""
+        self.type = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        self.text = str(error)
+        self.stack = stack
+        self.agent = agent
+        self.tool = tool
+        self.logged = False
+
+
+current: ContextVar[Request | None] = ContextVar("turnlane_guard_request", default=None)
+
+active: set[Request] = set()
+"""The requests that this process works on now."""
+_lock = threading.Lock()
+ending: list[Any] = []
+"""Called with each request when it ends: those that watch what is left behind."""
+
+
+@contextmanager
+def within(request: Request) -> Iterator[Request]:
+    """The code inside belongs to `request`, and the request ends with it."""
+    request.parent = current.get()
+    token = current.set(request)
+    begin(request)
+    try:
+        yield request
+    finally:
+        try:
+            current.reset(token)
+        except ValueError:  # a generator that is closed in another context than it ran in
+            pass
+        end(request)
+
+
+def begin(request: Request) -> None:
+    """Count `request` among the active ones, for hosts that cannot use `within`."""
+    with _lock:
+        active.add(request)
+
+
+def end(request: Request) -> None:
+    """The host is done with `request`. Does nothing the second time."""
+    with _lock:
+        if request.ended:
+            return
+        request.ended = True
+        active.discard(request)
+    for listener in tuple(ending):
+        listener(request)
+    for failure in request.failures:
+        failure.error = None  # with its traceback it holds every variable of the request
+
+
+def forked() -> None:
+    """In a child after a fork: the parent's requests are not ours."""
+    global _lock
+    _lock = threading.Lock()
+    active.clear()

@@ -1,0 +1,108 @@
+"""Stacks as the guard keeps them: cheap to take at every run, turned into text only when something is reported."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Final, NamedTuple
+
+MAX_FRAMES: Final = 40
+
+_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STDLIB: Final = tuple(
+    {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
+    | {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
+)
+_ASYNCIO: Final = tuple(path + "asyncio" + os.sep for path in _STDLIB)
+_INSTALLED: Final = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+class Frame(NamedTuple):
+    """One line of a stack, as it is shown."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+
+
+class Place(NamedTuple):
+    """Where in the user's code something is."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+Stack = tuple[tuple[CodeType, int], ...]
+"""Innermost frame first: code and line number, nothing that keeps a frame's variables alive."""
+
+NO_STACK: Final[Stack] = ()
+NOWHERE: Final = Place("<unknown>", 0, "")
+
+
+def capture(skip: int = 1, *, limit: int = MAX_FRAMES) -> Stack:
+    """The stack of the caller, `skip` frames up, without the guard's own frames. About 5 microseconds."""
+    try:
+        frame: FrameType | None = sys._getframe(skip + 1)
+    except ValueError:
+        return NO_STACK
+    return of_frame(frame, limit=limit)
+
+
+def of_frame(frame: FrameType | None, *, limit: int = MAX_FRAMES) -> Stack:
+    """The stack that ends in `frame`."""
+    found: list[tuple[CodeType, int]] = []
+    while frame is not None and len(found) < limit:
+        code = frame.f_code
+        if not code.co_filename.startswith(_OURS):
+            found.append((code, frame.f_lineno or 0))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def of_exception(error: BaseException, *, limit: int = MAX_FRAMES) -> Stack:
+    """The stack of the place that raised `error`."""
+    found: list[tuple[CodeType, int]] = []
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if not code.co_filename.startswith(_OURS):
+            found.append((code, step.tb_lineno or 0))
+        step = step.tb_next
+    return tuple(reversed(found[-limit:]))
+
+
+def is_users(file: str) -> bool:
+    """Whether a file is part of the program that is watched: neither Python's, nor installed, nor ours."""
+    if file.startswith("<"):
+        return file.startswith(("<ipython-input", "<stdin>", "<string>"))
+    return not (file.startswith((_OURS, *_STDLIB)) or any(part in file for part in _INSTALLED))
+
+
+def place_of(stack: Stack) -> Place:
+    """The innermost place in the user's code; the innermost of all when none of it is the user's."""
+    for code, line in stack:
+        if is_users(code.co_filename):
+            return Place(code.co_filename, line, code.co_qualname)
+    if not stack:
+        return NOWHERE
+    code, line = stack[0]
+    return Place(code.co_filename, line, code.co_qualname)
+
+
+def shown(stack: Stack) -> list[Frame]:
+    """The stack as it is shown, outermost first: the part that is in the user's code and what it called last."""
+    users = [number for number, (code, _) in enumerate(stack) if is_users(code.co_filename)]
+    kept = stack[: users[-1] + 1] if users else stack[:8]
+    return [
+        Frame(code.co_filename, line, code.co_qualname, linecache.getline(code.co_filename, line).strip())
+        for code, line in reversed(kept)
+        if not code.co_filename.startswith(("<frozen ", *_ASYNCIO))
+    ]
