@@ -40,7 +40,7 @@ def uninstall() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds nothing itself: lets the others find a module that is waited for, and stands in front of its loader."""
+    """Lets the others find a module that is waited for, and stands in front of its loader."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -31,9 +31,8 @@ class HazardError(RuntimeError):
         self.code = code
         self.record = record
         place = record["place"]
-        super().__init__(
-            f"{code} {record['name']}: {record['message']} At {place['file']}:{place['line']}. Do this: {record['fix']}"
-        )
+        where = f"{place['file']}:{place['line']}"
+        super().__init__(f"{code} {record['name']}: {record['message']} At {where}. Do this: {record['fix']}")
 
 
 @dataclass(slots=True)

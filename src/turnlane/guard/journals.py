@@ -1,4 +1,4 @@
-"""The journal of this process, and what the guard knows about where it runs. Nothing is reported before `install`."""
+"""The journal of this process, and what is known about where it runs. Nothing is reported before `install`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from turnlane.guard.unawaited import Made
 
 MARK = "__turnlane_guard__"
 
-_undo: list[tuple[Any, str, Any, bool]] = []
+_undo: list[tuple[Any, str, Any]] = []
 
 
 class Watcher(Protocol):
@@ -65,14 +65,14 @@ def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
     if isinstance(original, staticmethod | classmethod):
         made = type(original)(made)
     setattr(owner, name, made)
-    _undo.append((owner, name, original, True))
+    _undo.append((owner, name, original))
     return True
 
 
 def undo_all() -> None:
     """Take every wrapper out again. For tests: a program keeps its guard until it ends."""
     while _undo:
-        owner, name, original, _ = _undo.pop()
+        owner, name, original = _undo.pop()
         if original is _ABSENT:
             delattr(owner, name)
         else:
@@ -84,15 +84,15 @@ _ABSENT: Any = object()
 
 def add(owner: Any, name: str, value: Any) -> None:
     """Give `owner` an attribute that it has not."""
-    _undo.append((owner, name, _ABSENT, True))
+    _undo.append((owner, name, _ABSENT))
     setattr(owner, name, value)
 
 
 def watch_entry(owner: type, name: str, watcher: Watcher) -> bool:
     """Watch one entry point: a coroutine method, a method that returns an async iterator, or a plain method.
 
-    Which of them it is, is taken from the function; for one that hides it (a plain function that returns a coroutine)
-    use `watch_coroutine` or `watch_stream`.
+    Which of them it is, is taken from the function; for one that hides it (a plain function that returns a
+    coroutine) use `watch_coroutine` or `watch_stream`.
     """
     function = vars(owner).get(name)
     if inspect.isasyncgenfunction(function):
@@ -111,7 +111,7 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
             stack = stacks.capture()
             begun = Made(f"{_label(self)}.{name}", stack, stream=False)
             made = _awaited(watcher, original, self, args, kwargs, begun)
-            made.__qualname__ = getattr(original, "__qualname__", name)
+            made.__qualname__ = getattr(original, "__qualname__", name)  # type: ignore[attr-defined]
             begun.is_in(made)
             return made
 
@@ -164,14 +164,14 @@ def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
 
 
 def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | None = None) -> None:
-    """Note where objects of `owner` and of its subclasses are made, with the arguments of the outermost constructor.
+    """Note where objects of `owner` and of its subclasses are made: the outermost constructor's caller.
 
     Args:
         after: called with each new, still empty object.
     """
     from turnlane.guard import objects
 
-    inherited = owner.__new__
+    inherited: Any = owner.__new__
     if getattr(inherited, MARK, False) and "__new__" in vars(owner):
         return
 
@@ -186,11 +186,13 @@ def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | No
         return made
 
     setattr(__new__, MARK, True)
-    if "__new__" in vars(owner):
-        _undo.append((owner, "__new__", vars(owner)["__new__"], True))
-        owner.__new__ = __new__  # type: ignore[method-assign,assignment]
-    else:
-        add(owner, "__new__", __new__)
+    # A class that once had a `__new__` of its own and lost it refuses its arguments: it keeps one that does nothing.
+    _undo.append((owner, "__new__", vars(owner).get("__new__", _new_without_arguments)))
+    owner.__new__ = __new__  # type: ignore[method-assign]
+
+
+def _new_without_arguments(cls: type, /, *_: Any, **__: Any) -> Any:
+    return object.__new__(cls)
 
 
 async def _awaited(
@@ -223,7 +225,7 @@ async def _iterated(
     item: Any = None
     try:
         while True:
-            # The body of a generator runs in its consumer's context: what it does between two items is not the run's.
+            # A generator's body runs in its consumer's context: what that does between two items is not the run's.
             token = runs.set_current(run) if run is not None else None
             try:
                 item = await iterator.__anext__()

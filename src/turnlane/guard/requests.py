@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -134,10 +134,8 @@ def within(request: Request) -> Iterator[Request]:
     try:
         yield request
     finally:
-        try:
+        with suppress(ValueError):  # a generator that is closed in another context than it ran in
             current.reset(token)
-        except ValueError:  # a generator that is closed in another context than it ran in
-            pass
         end(request)
 
 

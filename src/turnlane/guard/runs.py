@@ -133,10 +133,16 @@ def enclosing() -> Run | None:
 
 
 def begin(
-    thing: object, role: Role, entry: str, stack: Stack, *, uses: Sequence[tuple[object, Role]] = (), leftover: int = 0,
+    thing: object,
+    role: Role,
+    entry: str,
+    stack: Stack,
+    *,
+    uses: Sequence[tuple[object, Role]] = (),
+    leftover: int = 0,
     text: str | None = None,
-) -> Run | None:  # fmt: skip
-    """A run enters `thing`. None when it is part of a run that is in it already, such as `run` calling `run_stream`.
+) -> Run | None:
+    """A run enters `thing`; None when it is part of one that is in it already, as `run` calls `run_stream`.
 
     Args:
         uses: objects that it works on as well.

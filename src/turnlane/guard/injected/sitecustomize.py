@@ -41,7 +41,7 @@ def _find_turnlane() -> None:
         def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
             return PathFinder.find_spec(name, [root]) if name == "turnlane" else None
 
-    sys.meta_path.append(Finder)  # type: ignore[arg-type]
+    sys.meta_path.append(Finder)
 
 
 def _run_the_other_sitecustomize() -> None:
