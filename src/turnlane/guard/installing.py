@@ -110,7 +110,7 @@ def _at_exit() -> None:
     if journal is None:
         return
     journal.end()
-    if journal.settings.summary and journal.settings.output is None:
+    if journal.settings.summary:
         from turnlane.guard import summary
 
         summary.print_own(journal)

@@ -75,6 +75,8 @@ class Journal:
         self._told: set[str] = set()
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         """Called with every hazard's record, also repeated ones: pytest plugin, tests."""
+        self.kept: list[dict[str, Any]] = []
+        """What this process's own summary is made from; empty when the launcher makes one for all processes."""
         self._file: int | None = None
         os.register_at_fork(after_in_child=self._forked)
 
@@ -122,6 +124,8 @@ class Journal:
     def write(self, record: dict[str, Any]) -> None:
         """Append one record. A disk that is full or a closed stderr loses the record, never the program."""
         whole = {"kind": record["kind"], "time": round(time.time(), 6), "pid": os.getpid(), **record}
+        if self.settings.summary and whole["kind"] in ("start", "hazard", "end", "trouble"):
+            self.kept.append(whole)
         line = (json.dumps(whole, default=str, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
             with self._lock:
