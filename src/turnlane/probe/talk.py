@@ -1,0 +1,180 @@
+"""One simulated user's side of a conversation, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx2
+
+from turnlane.probe.answer_text import answer_text, error_in, is_html
+from turnlane.probe.canary import Canaries, User
+from turnlane.probe.causes import Answered, connection_cause
+from turnlane.probe.report import Cause
+from turnlane.probe.target import Target, WireRequest, conversation_values
+
+MAX_ANSWER: Final = 4 * 1024 * 1024
+
+MESSAGES: Final = (
+    "Hello, I am {name}. My secret word is {word}. Where is my order {number}?",
+    "Thank you. My second word is {word}. What did I ask you first?",
+    "One more thing: my next word is {word}. Please sum up what I have told you.",
+)
+"""What users say, turn by turn; the last one again and again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoken:
+    """One message of a user and what came of it. Times of `time.monotonic()`."""
+
+    id: str
+    user: User
+    round: int
+    turn: int
+    word: str
+    prompt: str
+    started: float
+    finished: float
+    answered: Answered
+    text: str
+    failed: bool
+    left: bool = False
+    """Whether the user went away on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the users talk: what they say, how long they wait, and when they go away."""
+
+    messages: Sequence[str]
+    timeout: float
+    disconnect_after: float | None
+    fields: Mapping[str, object]
+
+
+class Speaker:
+    """A user with its own connections and cookies, as a browser has them."""
+
+    def __init__(self, target: Target, user: User, canaries: Canaries, manners: Manners) -> None:
+        self.user = user
+        self._target = target
+        self._canaries = canaries
+        self._manners = manners
+        self._history: list[tuple[str, str]] = []
+        # Not the environment's proxies: a probe is for this machine. One TLS context for all, it costs 30 ms.
+        self._http = httpx2.AsyncClient(
+            trust_env=False, follow_redirects=True, timeout=None, verify=_tls() if _is_tls(target) else False
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def say(self, round_: int, turn: int) -> Spoken:
+        """Say the message of this turn and read the whole answer."""
+        request = self._canaries.request_id()
+        word = self._canaries.word(self.user, request, turn)
+        prompt = self._prompt(turn, word)
+        wire = self._target.request(
+            conversation_values(
+                prompt=prompt,
+                word=word,
+                conversation=self.user.conversation,
+                user=self.user.key,
+                turn=turn,
+                request=request,
+                history=self._history,
+            ),
+            self._manners.fields,
+        )
+        started = time.monotonic()
+        answered, left = await self._ask(wire, request)
+        text = answer_text(answered.body, answered.content_type, self._target.answer)
+        failed = _failed(answered)
+        if not failed:
+            self._history.append((prompt, text))
+        return Spoken(
+            id=request,
+            user=self.user,
+            round=round_,
+            turn=turn,
+            word=word,
+            prompt=prompt,
+            started=started,
+            finished=time.monotonic(),
+            answered=answered,
+            text=text,
+            failed=failed,
+            left=left,
+        )
+
+    def _prompt(self, turn: int, word: str) -> str:
+        messages = self._manners.messages
+        text = messages[min(turn, len(messages)) - 1]
+        number = str(1000 + int(self.user.name.rpartition(" ")[2]) % 9000)
+        # Not str.format: a message of the user's own may hold other braces.
+        told = text.replace("{name}", self.user.name).replace("{number}", number)
+        return told.replace("{word}", word) if "{word}" in told else f"{told} ({word})"
+
+    async def _ask(self, wire: WireRequest, request: str) -> tuple[Answered, bool]:
+        """The answer, and whether the user went away before it came."""
+        bound = self._manners.timeout
+        leaves = self._manners.disconnect_after is not None and self._manners.disconnect_after < bound
+        try:
+            async with asyncio.timeout(self._manners.disconnect_after if leaves else bound):
+                return await self._exchange(wire, request), False
+        except TimeoutError:
+            if leaves:
+                return Answered(None, "", "", connection_cause("left", "the user went away")), True
+            return Answered(
+                None, "", "", connection_cause("no answer", f"no whole answer within {bound:g} s")
+            ), False
+
+    async def _exchange(self, wire: WireRequest, request: str) -> Answered:
+        headers = {**wire.headers, "x-request-id": request}
+        options = {} if wire.body is None else {"json": wire.body}
+        body, status, kind = bytearray(), None, ""
+        try:
+            async with self._http.stream(wire.method, wire.url, headers=headers, **options) as answer:
+                status, kind = answer.status_code, answer.headers.get("content-type", "")
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > MAX_ANSWER:
+                        break
+        except httpx2.HTTPError as error:
+            return Answered(status, body.decode("utf-8", "replace"), kind, _broken(error))
+        except httpx2.InvalidURL as error:
+            return Answered(None, "", "", connection_cause("bad address", str(error)))
+        return Answered(status, body.decode("utf-8", "replace"), kind)
+
+
+def _failed(answered: Answered) -> bool:
+    if answered.broken is not None or answered.status is None or answered.status >= 400:
+        return True
+    return error_in(answered.body, answered.content_type) is not None or (
+        "html" in answered.content_type and is_html(answered.body)
+    )
+
+
+def _broken(error: httpx2.HTTPError) -> Cause:
+    if isinstance(error, httpx2.ConnectError):
+        return connection_cause("no connection", "the program does not accept connections")
+    return connection_cause("broken answer", str(error) or type(error).__name__)
+
+
+def _is_tls(target: Target) -> bool:
+    return target.url.startswith("https:")
+
+
+_context: ssl.SSLContext | None = None
+
+
+def _tls() -> ssl.SSLContext:
+    global _context
+    if _context is None:
+        _context = ssl.create_default_context()
+    return _context

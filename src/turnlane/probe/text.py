@@ -1,0 +1,174 @@
+"""The report for a terminal: the verdict, what speaks for it, the levels, the first causes, what to do next."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from turnlane.probe.html import headline_of_clean
+from turnlane.probe.report import Evidence, Leak, Level, Report, RequestRecord, Verdict
+
+MAX_CAUSES: Final = 6
+MAX_LEAKS: Final = 4
+
+
+def text(report: Report, *, width: int = 100, color: bool = False) -> str:
+    """The report as lines of text.
+
+    Args:
+        width: columns of the terminal.
+        color: with the terminal's codes for colour.
+    """
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, force_terminal=color, color_system="standard" if color else None)
+    console.print(shown(report))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def shown(report: Report) -> RenderableType:
+    """The report for a rich console."""
+    parts: list[RenderableType] = []
+    for verdict in report.verdicts:
+        parts += [_verdict(verdict), Text()]
+    if not report.verdicts:
+        parts += [Text(headline_of_clean(report), style="bold"), Text()]
+    parts.append(levels_table(report.levels))
+    parts += _causes(report.requests)
+    parts += _leaks(report.leaks)
+    parts += _faults(report)
+    parts += [Text(f"\n{note}", style="dim") for note in report.notes]
+    codes = [verdict.code for verdict in report.verdicts]
+    if codes:
+        parts.append(Text("\nMore: " + ", ".join(f"turnlane explain {code}" for code in dict.fromkeys(codes))))
+    return Group(*parts)
+
+
+def _verdict(verdict: Verdict) -> RenderableType:
+    lines: list[RenderableType] = [Text.assemble((verdict.code, "bold red"), " ", (verdict.summary, "bold"))]
+    facts = [f"confidence {verdict.confidence:.0%}"]
+    if verdict.minimal_level is not None:
+        facts.append(f"from {verdict.minimal_level} user{'s' if verdict.minimal_level != 1 else ''} at once")
+    if verdict.place is not None:
+        facts.append(str(verdict.place))
+    lines += [Padding(Text(", ".join(facts), style="dim"), (0, 0, 0, 2))]
+    if verdict.evidence:
+        lines.append(Padding(_evidence(verdict.evidence), (0, 0, 0, 2)))
+    lines.append(Padding(Text.assemble(("Do this: ", "bold"), verdict.fix), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
+def _evidence(evidence: Sequence[Evidence]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    for head in ("changed", "before", "with the change", ""):
+        table.add_column(head)
+    for one in evidence:
+        vanished = "" if one.vanished is None else "vanished" if one.vanished else "stayed"
+        table.add_row(one.experiment, one.before, one.after, Text(vanished, style="green" if one.vanished else ""))
+    return table
+
+
+def levels_table(levels: Sequence[Level]) -> Table:
+    """The levels so far: also the live table's rows."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for head in (
+        "users",
+        "requests",
+        "ok",
+        "errors",
+        "leaks",
+        "lost",
+        "p50",
+        "p99",
+        "provider",
+        "lag",
+        "files",
+        "calls",
+    ):
+        table.add_column(head, justify="right")
+    for level in levels:
+        lost = None if level.lost is None else level.lost + (level.reordered or 0)
+        table.add_row(
+            str(level.concurrency),
+            str(level.requests),
+            str(level.succeeded),
+            _alarm(level.failed),
+            _alarm(level.leaks),
+            _alarm(lost),
+            seconds(level.p50),
+            seconds(level.p99),
+            seconds(level.provider_p50),
+            seconds(level.loop_lag),
+            "–" if level.open_files is None else str(level.open_files),
+            f"{level.provider_calls_per_request:.1f}",
+        )
+    return table
+
+
+def seconds(value: float | None) -> str:
+    """A time for people: `12 ms`, `1.25 s`, `–`."""
+    if value is None:
+        return "–"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def _alarm(number: int | None) -> Text:
+    return Text("–") if number is None else Text(str(number), style="bold red" if number else "")
+
+
+def _causes(requests: Sequence[RequestRecord]) -> list[RenderableType]:
+    causes = [request.cause for request in requests if request.cause is not None]
+    if not causes:
+        return []
+    lines: list[RenderableType] = [Text("\nErrors by first cause", style="bold")]
+    counted = Counter(cause.text for cause in causes)
+    for told, number in counted.most_common(MAX_CAUSES):
+        cause = next(cause for cause in causes if cause.text == told)
+        who = "".join(f", {kind} {name}" for kind, name in (("agent", cause.agent), ("tool", cause.tool)) if name)
+        lines.append(
+            Padding(Text.assemble((f"{number} × ", "bold red"), told, (f" ({cause.source}{who})", "dim")), (0, 2))
+        )
+        if cause.frames:
+            last = cause.frames[-1]
+            lines.append(
+                Padding(Text(f"at {last.file}:{last.line} {last.function}: {last.text}", style="dim"), (0, 6))
+            )
+    if len(counted) > MAX_CAUSES:
+        lines.append(Padding(Text(f"and {len(counted) - MAX_CAUSES} more causes", style="dim"), (0, 2)))
+    return lines
+
+
+def _leaks(leaks: Sequence[Leak]) -> list[RenderableType]:
+    if not leaks:
+        return []
+    lines: list[RenderableType] = [Text(f"\n{len(leaks)} leaks, such as", style="bold")]
+    for leak in leaks[:MAX_LEAKS]:
+        told = f"{leak.seen_by}'s {leak.where} held {leak.word}, the word of {leak.owner} ({leak.concurrency} at once): "
+        lines.append(Padding(Text.assemble(told, (f"“{leak.text}”", "dim")), (0, 2)))
+    return lines
+
+
+def _faults(report: Report) -> list[RenderableType]:
+    if not report.faults:
+        return []
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for head in ("fault", "met", "requests", "reached users", "as", "calls", "repeated"):
+        table.add_column(head)
+    for fault in report.faults:
+        shown_as = "; ".join(f"{number} × {told}" for told, number in fault.shown_as.items())
+        table.add_row(
+            fault.fault,
+            str(fault.met),
+            str(fault.requests),
+            str(fault.reached_user),
+            shown_as or "–",
+            f"{fault.calls_per_request:.1f}",
+            "; ".join(fault.repeated) or "–",
+        )
+    return [Text("\nInjected faults", style="bold"), Padding(table, (0, 2))]
