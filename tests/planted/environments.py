@@ -24,6 +24,7 @@ ENVIRONMENTS = {
         "uvicorn",
         "gunicorn",
         "celery",
+        "streamlit",
         "nest-asyncio",
         "requests",
         "pytest>=8.3",
