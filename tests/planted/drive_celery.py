@@ -11,9 +11,8 @@ from celery import Celery
 from celery.exceptions import TimeoutError as CeleryTimeout
 
 from .plant import Visit
-from .run import Sent
 from .setting import Setting
-from .traffic import filled
+from .traffic import Sent, filled
 
 
 async def drive(setting: Setting, names: Iterator[str]) -> list[Sent]:

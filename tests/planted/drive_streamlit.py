@@ -12,8 +12,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
 from .plant import Visit
-from .run import Sent
 from .setting import Setting, free_port, listening
+from .traffic import Sent
 
 _RERUN = ForwardMsg.FINISHED_EARLY_FOR_RERUN  # the script asked for another run of itself: the next one counts
 

@@ -20,7 +20,7 @@ from .environments import ROOT, python_for
 from .plant import Plant
 
 STARTS_WITHIN = 60.0
-STOPS_WITHIN = 20.0
+STOPS_WITHIN = 10.0
 NODE_MODULES = ROOT / "examples" / "typescript" / "node_modules"
 
 

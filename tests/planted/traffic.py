@@ -47,20 +47,18 @@ class Sent:
 async def visit(base: str, groups: Sequence[Visit], names: Iterator[str]) -> list[Sent]:
     """Send what the groups ask, and wait for all answers."""
     sent: list[Sent] = []
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)  # a server may be one that just died
-    async with httpx2.AsyncClient(base_url=base, trust_env=False, limits=limits) as http:
-        for group in groups:
-            await asyncio.sleep(group.wait)
-            shared = f"c-{next(names)}"
-            users = [_User(http, group, next(names), shared, number) for number in range(group.users)]
-            for answers in await asyncio.gather(*(user.stay() for user in users)):
-                sent += answers
+    for group in groups:
+        await asyncio.sleep(group.wait)
+        shared = f"c-{next(names)}"
+        users = [_User(base, group, next(names), shared, number) for number in range(group.users)]
+        for answers in await asyncio.gather(*(user.stay() for user in users)):
+            sent += answers
     return sent
 
 
 class _User:
-    def __init__(self, http: httpx2.AsyncClient, group: Visit, word: str, shared: str, number: int) -> None:
-        self.http = http
+    def __init__(self, base: str, group: Visit, word: str, shared: str, number: int) -> None:
+        self.base = base
         self.group = group
         self.word = word
         self.conversation = shared if group.together else f"c-{word}"
@@ -68,16 +66,19 @@ class _User:
 
     async def stay(self) -> list[Sent]:
         await asyncio.sleep(self.number * self.group.apart)
-        return [await self.ask(turn) for turn in range(1, self.group.turns + 1)]
+        # A new connection for each request: the process behind it may have been replaced. Cookies are the user's own.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        async with httpx2.AsyncClient(base_url=self.base, trust_env=False, verify=False, limits=limits) as http:
+            return [await self.ask(http, turn) for turn in range(1, self.group.turns + 1)]
 
-    async def ask(self, turn: int) -> Sent:
+    async def ask(self, http: httpx2.AsyncClient, turn: int) -> Sent:
         group, request = self.group, f"{self.word}-{turn}"
         names = {"word": self.word, "turn": str(turn), "user": f"u-{self.word}", "conversation": self.conversation}
         names["prompt"] = filled(group.prompt, names)
         headers = {"x-request-id": request, **filled(dict(group.headers), names)}
         started = time.monotonic()
         try:
-            answer = await self.http.request(
+            answer = await http.request(
                 group.method,
                 filled(group.path, names),
                 json=filled(group.json, names),

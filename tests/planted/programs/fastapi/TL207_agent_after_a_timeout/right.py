@@ -1,0 +1,47 @@
+import asyncio
+from collections import defaultdict
+from contextlib import asynccontextmanager
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+states: dict[str, dict] = {}
+locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+TURN_SECONDS = 0.8
+
+
+class Chat(BaseModel):
+    session_id: str
+    message: str
+
+
+async def search_flights(city: str) -> str:
+    """Search flights to a city."""
+    await asyncio.sleep(2)
+    return f"Two flights to {city} tomorrow."
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    app.state.client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+    yield
+    await app.state.client.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/chat")
+async def chat(body: Chat):
+    async with locks[body.session_id]:
+        agent = AssistantAgent("travel", app.state.client, tools=[search_flights])
+        if body.session_id in states:
+            await agent.load_state(states[body.session_id])
+        try:
+            result = await asyncio.wait_for(agent.run(task=body.message), TURN_SECONDS)
+        except Exception as error:
+            return {"reply": "Sorry, something went wrong. Please try again.", "error": repr(error)}
+        states[body.session_id] = await agent.save_state()
+        return {"reply": result.messages[-1].to_text()}

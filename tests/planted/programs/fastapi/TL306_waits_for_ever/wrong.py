@@ -1,0 +1,43 @@
+import logging
+from contextlib import asynccontextmanager
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_core.models import CreateResult
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel
+
+log = logging.getLogger("chat")
+
+
+class Message(BaseModel):
+    message: str
+
+
+class Model(OpenAIChatCompletionClient):
+    async def create(self, *args, **kwargs) -> CreateResult:
+        result = await super().create(*args, **kwargs)
+        if result.finish_reason != "stop":
+            raise RuntimeError(f"incomplete: {result.finish_reason}")
+        return result
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    app.state.model = Model(model="gpt-4o-mini")
+    yield
+    await app.state.model.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/chat")
+async def chat(body: Message):
+    agent = AssistantAgent("helper", app.state.model)
+    try:
+        result = await agent.run(task=body.message)
+    except Exception as error:
+        log.exception("helper failed")
+        raise HTTPException(502, f"helper: {type(error).__name__}") from error
+    return {"reply": result.messages[-1].content}
