@@ -70,13 +70,13 @@ def _verdicts(report: Report) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    facts = [f"confidence {verdict.confidence:.0%}"]
+    code, facts = escape(verdict.code), [f"confidence {verdict.confidence:.0%}"]
     if verdict.minimal_level is not None:
         facts.append(f"shows from {verdict.minimal_level} user{'s' if verdict.minimal_level != 1 else ''} at once")
     place = f"<p>In <code>{escape(str(verdict.place))}</code></p>" if verdict.place else ""
     return (
-        f'<section class="card"><h3><span class="code">{escape(verdict.code)}</span> {escape(verdict.summary)}</h3>'
-        f'<p class="muted">{escape(", ".join(facts))}; more: <code>turnlane explain {escape(verdict.code)}</code></p>'
+        f'<section class="card"><h3><span class="code">{code}</span> {escape(verdict.summary)}</h3>'
+        f'<p class="muted">{escape(", ".join(facts))}; more: <code>turnlane explain {code}</code></p>'
         f"{place}<p><strong>Do this:</strong> {escape(verdict.fix)}</p>{_evidence(verdict.evidence)}</section>"
     )
 
@@ -102,8 +102,9 @@ def _levels(levels: Sequence[Level]) -> str:
     rows = [
         (
             str(level.concurrency), str(level.requests), str(level.succeeded), str(level.failed), str(level.leaks),
-            _count(level.lost), _count(level.reordered), _time(level.p50), _time(level.p99), _time(level.provider_p50),
-            _time(level.loop_lag), _count(level.open_files), f"{level.provider_calls_per_request:.2f}",
+            _count(level.lost), _count(level.reordered), _time(level.p50), _time(level.p99),
+            _time(level.provider_p50), _time(level.loop_lag), _count(level.open_files),
+            f"{level.provider_calls_per_request:.2f}",
         )
         for level in levels
     ]  # fmt: skip
@@ -206,8 +207,8 @@ def _timelines(report: Report) -> str:
             ("call", "provider call"),
         )
     )
-    lead = '<p class="muted">A lane is a conversation, a bar a request, an arc a leak from its owner to its reader.</p>'
-    return "\n".join(["<h2>Timeline</h2>", lead, f'<p class="keys">{keys}</p>', *parts])
+    lead = "A lane is a conversation, a bar a request, an arc a leak from its owner to its reader."
+    return "\n".join(["<h2>Timeline</h2>", f'<p class="muted">{lead}</p>', f'<p class="keys">{keys}</p>', *parts])
 
 
 def _hazards(hazards: Sequence[Hazard]) -> str:

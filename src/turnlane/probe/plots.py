@@ -78,11 +78,11 @@ def _frame(
     unit: str,
 ) -> str:
     lines = [f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
-    for share in (0, 0.5, 1):
-        y = up(highest * share)
+    for value in (0, highest / 2, highest):
+        y = up(value)
         lines.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         lines.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(highest * share)}{unit}</text>'
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}{unit}</text>'
         )
     for number, level in enumerate(levels):
         told = f'<text class="tick" x="{across(number):.1f}" y="{HEIGHT - 18}" text-anchor="middle">'
@@ -95,8 +95,5 @@ def _frame(
 
 def _legend(place: int, kind: str, label: str) -> str:
     x = LEFT + 8 + place * 110
-    return f'<rect class="key {kind}" x="{x}" y="2" width="9" height="9"/><text class="tick" x="{x + 13}" y="10">{label}</text>'
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"
+    key = f'<rect class="key {kind}" x="{x}" y="2" width="9" height="9"/>'
+    return f'{key}<text class="tick" x="{x + 13}" y="10">{label}</text>'

@@ -149,7 +149,8 @@ def _leaks(leaks: Sequence[Leak]) -> list[RenderableType]:
         return []
     lines: list[RenderableType] = [Text(f"\n{len(leaks)} leaks, such as", style="bold")]
     for leak in leaks[:MAX_LEAKS]:
-        told = f"{leak.seen_by}'s {leak.where} held {leak.word}, the word of {leak.owner} ({leak.concurrency} at once): "
+        users = f"{leak.concurrency} at once"
+        told = f"{leak.seen_by}'s {leak.where} held {leak.word}, the word of {leak.owner}, {users}: "
         lines.append(Padding(Text.assemble(told, (f"“{leak.text}”", "dim")), (0, 2)))
     return lines
 

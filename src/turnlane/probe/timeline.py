@@ -1,4 +1,4 @@
-"""The timeline of a level as SVG: a lane per conversation, a bar per request, leaks as arcs from owner to reader."""
+"""A level's timeline as SVG: a lane per conversation, a bar per request, leaks as arcs from owner to reader."""
 
 from __future__ import annotations
 
@@ -89,12 +89,14 @@ def kind_of(request: RequestRecord) -> str:
 def _lane(number: int, label: str) -> str:
     y = TOP + number * LANE
     line = f'<line class="lane" x1="{LABEL}" x2="{WIDTH}" y1="{y + LANE - 3}" y2="{y + LANE - 3}"/>'
-    return f'{line}<text class="label" x="{LABEL - 8}" y="{y + BAR - 2}" text-anchor="end">{escape(label[:14])}</text>'
+    label = escape(label[:14])
+    return f'{line}<text class="label" x="{LABEL - 8}" y="{y + BAR - 2}" text-anchor="end">{label}</text>'
 
 
 def _bar(request: RequestRecord, row: int, x: Scale) -> str:
     y = TOP + row * LANE
-    left, right = x(request.started), x(request.finished)
+    left = x(request.started)
+    wide = max(x(request.finished) - left, 2)
     kind = kind_of(request)
     calls = "".join(
         f'<rect class="call{"" if call.status == 200 else " refused"}" x="{x(call.started):.1f}" y="{y + 4}" '
@@ -104,7 +106,7 @@ def _bar(request: RequestRecord, row: int, x: Scale) -> str:
     )
     return (
         f'<g class="request"><title>{escape(describe(request))}</title>'
-        f'<rect class="bar {kind}" x="{left:.1f}" y="{y}" width="{max(right - left, 2):.1f}" height="{BAR}" rx="2"/>'
+        f'<rect class="bar {kind}" x="{left:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" rx="2"/>'
         f"{calls}{_sign(kind, left, y)}</g>"
     )
 
