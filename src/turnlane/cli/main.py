@@ -48,6 +48,10 @@ VERBS: Final = {
         "turnlane.cli.check:check",
         "Find the hazards in Python, notebooks, TypeScript, packages and deployment files.",
     ),
+    "guard": (
+        "turnlane.cli.guard:guard",
+        "Run a command and report the hazards that show in it: a race detector for agents.",
+    ),
     "explain": ("turnlane.cli.explain:explain", "Show the page of a hazard, such as TL201."),
 }
 """Each verb: where it is, and its line in `turnlane --help`."""
