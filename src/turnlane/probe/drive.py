@@ -11,8 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from turnlane.guard.launch import environment as guarded
+from turnlane.guard.redirect import ANY
 from turnlane.guard.settings import GuardSettings
 from turnlane.probe.assess import Habits, Material, habits_of, outcome_of
 from turnlane.probe.canary import Canaries
@@ -245,6 +247,11 @@ class Session:
             cut=talk.cut,
         )
 
+    def _redirects(self) -> dict[str, str]:
+        """Every model call goes to the probe's provider, but for the program's calls of itself."""
+        parts = urlsplit(self.target.url)
+        return {ANY: self.side.base_url, f"{parts.scheme}://{parts.netloc}": ""}
+
     def _environment(self, conditions: Conditions) -> dict[str, str]:
         base = {**os.environ, **self.target.environment}
         made = provider_environment(base, self.side.base_url, self.target.directory, keep_keys=self._keep_keys)
@@ -254,7 +261,7 @@ class Session:
             gauges=True,
             requests=True,
             summary=False,
-            redirect=self._redirect if self._redirect is not None else {"*": self.side.base_url},
+            redirect=self._redirect if self._redirect is not None else self._redirects(),
         )
         if conditions.experiment is not None:
             settings = replace(settings, experiment=conditions.experiment)

@@ -1,0 +1,172 @@
+"""A whole probe: the ramp, the attribution of what went wrong, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from turnlane.probe.conditions import DEFAULT_TURNS, Conditions
+from turnlane.probe.drive import Session, Talk
+from turnlane.probe.outcome import LevelOutcome
+from turnlane.probe.preflight import preflight
+from turnlane.probe.report import FaultReport, Report, Verdict
+from turnlane.probe.trouble import ProbeError
+
+DEFAULT_LEVELS: Final = (1, 5, 20)
+DEFAULT_ROUNDS: Final = 3
+_SHARE_OF_RAMP: Final = 0.4
+"""Of the probe's time; the rest is for experiments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        levels: users at once, level by level.
+        rounds: how often so many new users come at each level; fewer for a program that answers slowly.
+        turns: messages of each user.
+        base: the conditions of all levels but for these three.
+    """
+
+    levels: Sequence[int] = DEFAULT_LEVELS
+    rounds: int = DEFAULT_ROUNDS
+    turns: int = DEFAULT_TURNS
+    base: Conditions = field(default_factory=Conditions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """What the experiments after the ramp found.
+
+    Attributes:
+        verdicts: what is wrong, the surest first.
+        faults: what became of injected faults.
+        notes: what the reader should know, in sentences.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    faults: tuple[FaultReport, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Watcher:
+    """Hears of a probe's progress, and does nothing. To derive from."""
+
+    def step(self, text: str) -> None:
+        """Something begins: the start of the program, an experiment."""
+
+    def talk(self, talk: Talk) -> None:
+        """A message was answered, at a level or in an experiment."""
+
+    def level(self, outcome: LevelOutcome) -> None:
+        """A level of the ramp is done."""
+
+
+Attributor = Callable[[Session, Sequence[LevelOutcome], Watcher], Awaitable[Attribution]]
+"""Finds the causes of what the ramp showed, with as many levels more as the session's bounds allow."""
+
+
+async def probe(
+    session: Session, plan: Plan, *, attribute: Attributor | None = None, watcher: Watcher | None = None
+) -> Report:
+    """Probe the session's target.
+
+    Args:
+        session: entered.
+        plan: what to run.
+        attribute: finds the causes; None leaves the verdicts empty.
+        watcher: hears of the progress.
+
+    Raises:
+        ProbeError: the target cannot be probed; the text says why and what to do.
+    """
+    watcher = watcher or Watcher()
+    session.listeners.append(watcher.talk)
+    watcher.step("starting the program" if session.target.starts else "asking the program")
+    first, notes = await preflight(session, plan.base)
+    outcomes, ramp_notes = await _ramp(session, plan, first, watcher)
+    _check_reached(session, [first, *outcomes])
+    found = await attribute(session, outcomes, watcher) if attribute is not None else Attribution()
+    watcher.step("stopping the program" if session.target.starts else "done")
+    await session.stop_program()
+    return Report(
+        target=session.target.name,
+        started=session.clock.started(),
+        seconds=session.clock.now(),
+        levels=tuple(outcome.level for outcome in outcomes),
+        leaks=tuple(leak for outcome in outcomes for leak in outcome.leaks),
+        verdicts=found.verdicts,
+        requests=tuple(request for outcome in outcomes for request in outcome.requests),
+        hazards=session.hazards(),
+        faults=found.faults,
+        where=session.where,
+        notes=(*notes, *ramp_notes, *_habit_notes(session), *found.notes),
+    )
+
+
+async def _ramp(
+    session: Session, plan: Plan, first: LevelOutcome, watcher: Watcher
+) -> tuple[list[LevelOutcome], list[str]]:
+    rounds = _affordable_rounds(session, plan, first)
+    outcomes: list[LevelOutcome] = []
+    for concurrency in plan.levels:
+        watcher.step(f"{concurrency} {'user' if concurrency == 1 else 'users'} at once")
+        conditions = replace(plan.base, concurrency=concurrency, rounds=rounds, turns=plan.turns)
+        outcome = await session.run_level(conditions)
+        if not outcome.requests:
+            return outcomes, [_ended_early(session, f"before {concurrency} users at once")]
+        outcomes.append(outcome)
+        watcher.level(outcome)
+        if outcome.cut:
+            return outcomes, [_ended_early(session, f"while {concurrency} users were talking")]
+        if _nobody_answered(outcome):
+            return outcomes, [f"With {concurrency} at once nobody got an answer, so the ramp ended there."]
+    return outcomes, []
+
+
+def _affordable_rounds(session: Session, plan: Plan, first: LevelOutcome) -> int:
+    """As many rounds as the time for the ramp allows, by what one answer took."""
+    seconds = max(request.seconds for request in first.requests)
+    one_round = max(seconds, 0.01) * plan.turns * len(plan.levels)
+    return max(1, min(plan.rounds, int(_SHARE_OF_RAMP * session.bounds.seconds / one_round)))
+
+
+def _nobody_answered(outcome: LevelOutcome) -> bool:
+    return all(request.status is None for request in outcome.requests)
+
+
+def _ended_early(session: Session, where: str) -> str:
+    bounds = session.bounds
+    why = "--max-requests" if session.requests_left <= 0 else "--max-seconds"
+    value = bounds.requests if session.requests_left <= 0 else f"{bounds.seconds:g}"
+    return f"The probe ended {where}: {why} is {value}."
+
+
+def _habit_notes(session: Session) -> Sequence[str]:
+    if session.habits is None or session.habits.keeps_history:
+        return ()
+    return (
+        "Lost messages were not looked for: with one user alone, earlier messages of a conversation are not in "
+        "its later prompts either.",
+    )
+
+
+def _check_reached(session: Session, outcomes: Sequence[LevelOutcome]) -> None:
+    """Raise ProbeError if the program answers well, and its model calls go elsewhere."""
+    if any(outcome.calls for outcome in outcomes) or session.hazards():
+        return
+    if any(not request.succeeded for outcome in outcomes for request in outcome.requests):
+        return
+    url = session.side.base_url
+    how = "Start it with OPENAI_BASE_URL (or its own setting) set to"
+    if session.target.starts:
+        how = (
+            "It was started with OPENAI_BASE_URL set to it, so its provider's address comes from somewhere else. "
+            "Set that to"
+        )
+    raise ProbeError(
+        f"The program answers, but no prompt reached the probe's provider. {how} {url}, or give --upstream URL to "
+        "record the calls to the real provider. A program that calls no model cannot be probed."
+    )
