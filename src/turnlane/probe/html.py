@@ -11,7 +11,7 @@ from turnlane.probe import plots
 from turnlane.probe.report import Cause, Evidence, Hazard, Leak, Level, Report, RequestRecord, Stack, Verdict
 from turnlane.probe.timeline import timeline
 
-MAX_LEAKS: Final = 30
+MAX_LEAKS: Final = 12
 MAX_FRAMES: Final = 12
 
 STYLE: Final = Path(__file__).with_name("html.css")

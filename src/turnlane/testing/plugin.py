@@ -14,6 +14,31 @@ if TYPE_CHECKING:
     from turnlane.practice import PracticeProvider
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--turnlane-guard` and `--turnlane-guard-strict`: two flags, since a value could be taken for a path."""
+    group = parser.getgroup("turnlane")
+    group.addoption(
+        "--turnlane-guard",
+        action="store_true",
+        help="watch the tests with the guard: a test that shows a hazard fails with its words",
+    )
+    group.addoption(
+        "--turnlane-guard-strict",
+        action="store_true",
+        help="the same, and raise turnlane.guard.HazardError at the hazard's place",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the guard in before the tests are imported, if it is asked for."""
+    config.addinivalue_line("markers", "turnlane_guard_allow(*codes): hazards that this test may show")
+    strict = bool(config.getoption("--turnlane-guard-strict"))
+    if strict or config.getoption("--turnlane-guard"):
+        from turnlane.testing.guarded_tests import GuardedTests
+
+        config.pluginmanager.register(GuardedTests(strict=strict), "turnlane-guard")
+
+
 @pytest.fixture
 def practice_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeProvider]:
     """A practice provider in a thread of its own; `OPENAI_BASE_URL` and `OPENAI_API_KEY` point at it.
