@@ -22,7 +22,7 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     again = next((other for other in met if other in tuple(run.ancestors())), None)
     if again is not None:
         return reentered(run, again)
-    if met:
+    if met and not run.stateless:
         return overlapped(run, met[0])
     recursion = recursed(run)
     if recursion is not None:
@@ -33,14 +33,37 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
 
 
 def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sighting | None:
-    """What a run shows by working on an object that is not its own: a context, a memory, a termination condition."""
-    others = [other for other in met if other is not run and other not in tuple(run.ancestors())]
+    """What a run shows by working on an object that is not its own: a context, a memory, a session."""
+    ancestors = tuple(run.ancestors())
+    others = [other for other in met if other is not run and other not in ancestors]
+    if watched.role == "session":
+        return used_session(run, watched, thing, others)
     if others:
         return shared_part(run, others[0], watched, watched.name(thing))
     last = watched.last
     if last is None or not watched.dirty or last.watched is run.watched or watched.role == "memory":
         return None
     if different_users(last.request, run.request):
+        return shared_part(run, last, watched, watched.name(thing))
+    return None
+
+
+def used_session(run: Run, watched: Watched, thing: object, others: Sequence[Run]) -> Sighting | None:
+    """What a run shows by continuing a session, the history of one conversation that a stateless agent is handed.
+
+    Two turns of one conversation at once are no hazard where the framework itself lets them wait for each other
+    (`watched.notes["serialised"]`), nor where one run handed the session to several of its own parts.
+    """
+    family = {step for step in run.ancestors() if watched in step.uses}
+    for other in others:
+        if family.intersection(other.ancestors()):
+            continue
+        if different_users(other.request, run.request):
+            return shared_part(run, other, watched, watched.name(thing))
+        if not watched.notes.get("serialised"):
+            return overlapped(run, other, watched, watched.name(thing))
+    last = watched.last
+    if run.leftover and last is not None and watched.dirty and different_users(last.request, run.request):
         return shared_part(run, last, watched, watched.name(thing))
     return None
 
@@ -70,13 +93,15 @@ def nested(inner: Request, outer: Request) -> bool:
     return False
 
 
-def overlapped(run: Run, other: Run) -> Sighting:
-    """Two runs are in one agent or team at once."""
-    watched = run.watched
+def overlapped(run: Run, other: Run, watched: Watched | None = None, label: str | None = None) -> Sighting:
+    """Two runs are in one agent or team, or continue one session, at once."""
+    watched, label = watched or run.watched, label or run.label
     kind = TITLES[watched.role]
     if different_users(run.request, other.request):
         code = "TL201"
-        message = f"Two requests run one {kind} at once: {run.label} is in {ids(other, run)}; each sees the other's text."
+        message = (
+            f"Two requests run one {kind} at once: {label} is in {ids(other, run)}; each sees the other's text."
+        )
     else:
         code = "TL204"
         whose = (
@@ -84,8 +109,8 @@ def overlapped(run: Run, other: Run) -> Sighting:
             if run.request and run.request is not other.request
             else ""
         )
-        message = f"Two runs{whose} overlap in one {kind}, {run.label}; messages mix or get lost."
-    return sighting_of_two(code, message, run, other, watched)
+        message = f"Two runs{whose} overlap in one {kind}, {label}; messages mix or get lost."
+    return sighting_of_two(code, message, run, other, watched, label=label)
 
 
 def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
@@ -126,7 +151,7 @@ def recursed(run: Run) -> Sighting | None:
 def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
     """An object is used again, one run after the other, with state that nobody has reset or replaced."""
     last: Run = watched.last
-    if last.outcome in ("failed", "cancelled") and watched.role in ("agent", "team"):
+    if last.outcome in ("failed", "cancelled") and watched.role in ("agent", "team", "chat"):
         why = "failed" if last.outcome == "failed" else "was cancelled"
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."

@@ -12,11 +12,12 @@ from typing import Any, Final, Literal
 from turnlane.guard import requests, stacks
 from turnlane.guard.stacks import NO_STACK, Stack
 
-Role = Literal["agent", "team", "context", "memory", "termination", "session", "client", "tool"]
+Role = Literal["agent", "team", "chat", "context", "memory", "termination", "session", "client", "tool"]
 
 TITLES: Final[dict[str, str]] = {
     "agent": "agent",
     "team": "team",
+    "chat": "chat",
     "context": "model context",
     "memory": "memory",
     "termination": "termination condition",
@@ -39,6 +40,7 @@ class Watched:
         loop: the loop it was first used in.
         active: the runs that are in it now.
         last: the run that ended last.
+        label: what people call it, where its type and name do not say it.
         dirty: whether runs have left state in it that nobody has reset or replaced since.
     """
 
@@ -70,6 +72,8 @@ class Watched:
 
     def name(self, thing: object) -> str:
         """For people: `AssistantAgent 'support'`."""
+        if self.label:
+            return self.label
         own = getattr(thing, "name", None) or getattr(thing, "_name", None)
         kind = self.type.__name__
         return f"{kind} {own!r}" if isinstance(own, str) else kind

@@ -40,11 +40,13 @@ class Run:
         tool: the tool call it was called from.
         stack: who called it.
         leftover: whether its object held another request's state when it began.
+        stateless: whether its object keeps nothing between runs, so that others may be in it at the same time.
     """
 
     __slots__ = (
         "__weakref__", "ended_at", "entry", "error", "label", "leftover", "loop", "notes", "number", "outcome",
-        "parent", "request", "stack", "started", "task", "task_name", "text", "thread", "tool", "uses", "watched",
+        "parent", "request", "stack", "started", "stateless", "task", "task_name", "text",
+        "thread", "tool", "uses", "watched",
     )  # fmt: skip
 
     def __init__(self, watched: Watched, label: str, entry: str, stack: Stack) -> None:
@@ -65,6 +67,7 @@ class Run:
         self.outcome: Outcome = "running"
         self.error: BaseException | None = None
         self.leftover = 0
+        self.stateless = False
         self.text: str | None = None
         """What it was asked, when the framework can say so."""
         self.uses: list[Watched] = []
@@ -141,6 +144,7 @@ def begin(
     uses: Sequence[tuple[object, Role]] = (),
     leftover: int = 0,
     text: str | None = None,
+    stateless: bool = False,
 ) -> Run | None:
     """A run enters `thing`; None when it is part of one that is in it already, as `run` calls `run_stream`.
 
@@ -148,6 +152,7 @@ def begin(
         uses: objects that it works on as well.
         leftover: how much state `thing` holds at this moment, in the framework's own count.
         text: what it is asked.
+        stateless: `thing` keeps nothing between runs: that others are in it as well is right.
     """
     from turnlane.guard import meetings
 
@@ -162,6 +167,7 @@ def begin(
             return None
     run = Run(watched, watched.name(thing), entry, stack)
     run.parent, run.request, run.leftover, run.text = parent, requests.current.get(), leftover, text
+    run.stateless = stateless
     run.tool = tool if tool is not None and (parent is None or tool.run is parent) else None
     run.task, run.loop = _task_and_loop()
     run.task_name = run.task.get_name() if run.task is not None else None
@@ -195,7 +201,7 @@ def end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
         for watched in (run.watched, *run.uses):
             if run in watched.active:
                 watched.active.remove(run)
-            watched.last, watched.dirty = run, True
+            watched.last, watched.dirty = run, not (run.stateless and watched is run.watched)
     if error is not None and outcome == "failed":
         failed(error, agent=run.label, tool=None, run=run)
     for listener in ending:
