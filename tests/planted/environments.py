@@ -56,7 +56,7 @@ def python_of(name: str) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(
             lock, fcntl.LOCK_EX
-        )  # two runs may want it at once; its scripts hold its path, so none renames it
+        )  # two runs may want it at once; its scripts hold its path, so it is not renamed
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             _install(folder, wanted)

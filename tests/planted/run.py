@@ -158,11 +158,10 @@ def _probe_words(setting: Setting, port: int) -> list[str]:
     where = ["--url", f"http://127.0.0.1:{port}{first.path}", "--method", first.method]
     body = ["--json", json.dumps(first.json)] if first.json is not None else []
     headers = [word for name, value in first.headers.items() for word in ("--header", f"{name}: {value}")]
-    script = [] if plant.script.name == "plain.yaml" else ["--script", str(plant.script)]
     inject = ["--inject", plant.inject] if plant.inject else []
     start = ["--start", " ".join(setting.command(port))]
     report = ["--output-format", "json", "--output", ".report.json"]
-    return ["probe", *where, *body, *headers, *script, *inject, *start, *report, *plant.options]
+    return ["probe", *where, *body, *headers, *inject, *start, *report, *plant.options]
 
 
 def lines_of(outcome: Outcome) -> Iterator[str]:

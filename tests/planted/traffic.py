@@ -66,7 +66,7 @@ class _User:
 
     async def stay(self) -> list[Sent]:
         await asyncio.sleep(self.number * self.group.apart)
-        # A new connection for each request: the process behind it may have been replaced. Cookies are the user's own.
+        # A new connection for each request: the process behind it may have changed. Cookies are the user's own.
         limits = httpx2.Limits(max_keepalive_connections=0)
         async with httpx2.AsyncClient(base_url=self.base, trust_env=False, verify=False, limits=limits) as http:
             return [await self.ask(http, turn) for turn in range(1, self.group.turns + 1)]
@@ -78,15 +78,16 @@ class _User:
         headers = {"x-request-id": request, **filled(dict(group.headers), names)}
         started = time.monotonic()
         try:
-            answer = await http.request(
-                group.method,
-                filled(group.path, names),
-                json=filled(group.json, names),
-                data=filled(group.form, names),
-                headers=headers,
-                timeout=group.leave_after or group.timeout,
-            )
-        except httpx2.HTTPError as error:
+            async with asyncio.timeout(group.leave_after or group.timeout):
+                answer = await http.request(
+                    group.method,
+                    filled(group.path, names),
+                    json=filled(group.json, names),
+                    data=filled(group.form, names),
+                    headers=headers,
+                    timeout=None,
+                )
+        except (httpx2.HTTPError, TimeoutError) as error:
             return Sent(self.word, request, None, type(error).__name__, time.monotonic() - started)
         return Sent(self.word, request, answer.status_code, answer.text, time.monotonic() - started)
 
