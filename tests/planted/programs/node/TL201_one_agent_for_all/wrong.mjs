@@ -1,0 +1,40 @@
+import { createServer } from "node:http";
+
+class Agent {
+  constructor(instructions) {
+    this.history = [{ role: "system", content: instructions }];
+  }
+
+  async run(input) {
+    this.history.push({ role: "user", content: input });
+    const response = await fetch(`${process.env.OPENAI_BASE_URL}/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` },
+      body: JSON.stringify({ model: "gpt-4o-mini", messages: this.history }),
+      signal: AbortSignal.timeout(8_000),
+    });
+    const data = await response.json();
+    if (!response.ok) throw new Error(`model answered ${response.status}: ${data.error?.message}`);
+    const [choice] = data.choices;
+    if (choice.finish_reason !== "stop") throw new Error(`answer ended with ${choice.finish_reason}`);
+    this.history.push(choice.message);
+    return choice.message.content;
+  }
+}
+
+const agent = new Agent("You help customers of a bike shop.");
+
+createServer((req, res) => {
+  const chunks = [];
+  req.on("data", (chunk) => chunks.push(chunk));
+  req.on("end", () => {
+    const { input } = JSON.parse(Buffer.concat(chunks).toString() || "{}");
+    agent.run(input).then(
+      (output) => res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ output })),
+      (error) => {
+        console.error("agent failed:", error);
+        res.writeHead(500, { "content-type": "application/json" }).end(JSON.stringify({ error: error.message }));
+      },
+    );
+  });
+}).listen(process.env.PORT, "127.0.0.1", () => console.log("bike shop on", process.env.PORT));
