@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+import uuid
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -75,6 +76,16 @@ class Caller:
                 assert answer.json()["status"] == "completed", answer.text
 
         return await _measured(conversation, len(conversations), clients)
+
+    async def chats(self, server: str, count: int, clients: int) -> dict[str, Any]:
+        """Turns of a plain FastAPI program, so many conversations at once."""
+
+        async def conversation() -> None:
+            body = {"conversation": uuid.uuid4().hex, "text": QUESTION}
+            for _ in range(TURNS_EACH):
+                (await self._http.post(f"{server}/chat", json=body)).raise_for_status()
+
+        return await _measured(conversation, count // TURNS_EACH, clients)
 
     async def model_calls(self, provider: str, count: int, clients: int) -> dict[str, Any]:
         """The model alone, through OpenAI's client."""
