@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
-from turnlane.guard import imports, journals, objects, patching, requests, runs, unawaited
+from turnlane.guard import imports, journals, meetings, objects, patching, requests, runs, tools, unawaited
 from turnlane.guard.journal import Journal
 from turnlane.guard.settings import GuardSettings
 
@@ -70,7 +70,7 @@ def uninstall() -> None:
         _each(name, "uninstall", journals.journal, optional=True)
     patching.undo_all()
     imports.uninstall()
-    for hooks in (runs.beginning, runs.ending, requests.ending):
+    for hooks in (runs.beginning, runs.ending, requests.ending, tools.beginning, tools.ending, meetings.rules):
         hooks.clear()
     atexit.unregister(_at_exit)
     journals.journal = None

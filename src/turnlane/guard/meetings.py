@@ -1,24 +1,34 @@
-"""What it means when a run enters an object: pure rules over what is known, each says one hazard or nothing."""
+"""What it means when a run enters an object: rules over what is known, each says one hazard or nothing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from turnlane.guard import journals, runs
+from turnlane.guard import holders, journals, retries, runs
 from turnlane.guard.journal import Sighting
 from turnlane.guard.objects import TITLES, Watched
 from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack
 
+rules: list[Callable[[Run, Sequence[Run]], Sighting | None]] = []
+"""What frameworks know better: asked before the rules here."""
+
+ONE_USER = ("pytest", "ipython", "jupyter")
+"""Hosts whose units of work are all of one person: a test's or a cell's agent may go on in the next."""
+
 
 def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     """What a run shows by entering its own object, where the runs `met` are already."""
     watched = run.watched
     forked = after_fork(run)
-    if forked is not None:
+    if forked is not None or watched.role == "client":  # many calls at once are what a client is for
         return forked
+    for rule in rules:
+        sighting = rule(run, met)
+        if sighting is not None:
+            return sighting
     again = next((other for other in met if other in tuple(run.ancestors())), None)
     if again is not None:
         return reentered(run, again)
@@ -27,6 +37,9 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     recursion = recursed(run)
     if recursion is not None:
         return recursion
+    before = retries.failed_before(run)
+    if before is not None:
+        return retried(run, before)
     if watched.last is not None and watched.dirty:
         return left_over(run, watched, run.label)
     return None
@@ -38,14 +51,26 @@ def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sight
     others = [other for other in met if other is not run and other not in ancestors]
     if watched.role == "session":
         return used_session(run, watched, thing, others)
+    if watched.role == "memory":
+        return used_memory(run, watched, thing)
     if others:
         return shared_part(run, others[0], watched, watched.name(thing))
     last = watched.last
-    if last is None or not watched.dirty or last.watched is run.watched or watched.role == "memory":
+    # A team resets its termination condition when it ends: only two at once spoil each other's count.
+    if last is None or not watched.dirty or last.watched is run.watched or watched.role == "termination":
         return None
     if different_users(last.request, run.request):
         return shared_part(run, last, watched, watched.name(thing))
     return None
+
+
+def used_memory(run: Run, watched: Watched, thing: object) -> Sighting | None:
+    """What a run shows by reading a memory: knowledge for all is right, what another user said is not."""
+    writers: Sequence[Run] = watched.notes.get("writers", ())
+    writer = next((one for one in writers if different_users(one.request, run.request)), None)
+    if writer is None:
+        return None
+    return shared_part(run, writer, watched, watched.name(thing))
 
 
 def used_session(run: Run, watched: Watched, thing: object, others: Sequence[Run]) -> Sighting | None:
@@ -71,14 +96,18 @@ def used_session(run: Run, watched: Watched, thing: object, others: Sequence[Run
 def tell(run: Run, sightings: Sequence[Sighting]) -> None:
     """Report the first: when two runs meet in one agent, that its parts meet too is no news."""
     for sighting in sightings[:1]:
+        # What the parts of a run show, when the run itself has shown it, is the same mistake seen from inside.
+        if sighting.code != "TL402" and any("told" in outer.notes for outer in run.ancestors()):
+            continue
+        run.notes["told"] = sighting.code
         journals.report(sighting)
 
 
 def different_users(one: Request | None, other: Request | None) -> bool:
     """Whether two requests are different people's, as far as anything says so: unlike ids, or no ids at all."""
-    if one is None or other is None or one is other:
+    if one is None or other is None or one is other or one.id == other.id:
         return False
-    if nested(one, other) or nested(other, one):
+    if one.host in ONE_USER or nested(one, other) or nested(other, one):
         return False
     return not one.same_conversation(other)
 
@@ -97,7 +126,7 @@ def overlapped(run: Run, other: Run, watched: Watched | None = None, label: str 
     """Two runs are in one agent or team, or continue one session, at once."""
     watched, label = watched or run.watched, label or run.label
     kind = TITLES[watched.role]
-    if different_users(run.request, other.request):
+    if different_users(run.request, other.request) and not kept_by_key(run, other, watched):
         code = "TL201"
         message = (
             f"Two requests run one {kind} at once: {label} is in {ids(other, run)}; each sees the other's text."
@@ -142,7 +171,10 @@ def recursed(run: Run) -> Sighting | None:
     same = [step for step in run.ancestors() if step.watched.made[:1] == made]
     if len(same) + 1 < runs.RECURSION or not all(step.tool is not None for step in same[:-1]):
         return None
-    message = f"{run.label} runs inside a tool of its own kind, {len(same)} deep: the tool {run.tool.name!r} calls a run again."
+    message = (
+        f"{run.label} runs inside a tool of its own kind, {len(same)} deep: "
+        f"the tool {run.tool.name!r} calls a run again."
+    )
     sighting = sighting_of_two("TL402", message, run, same[-1], run.watched, first="the outermost run")
     sighting.measures["depth"] = len(same)
     return sighting
@@ -152,19 +184,45 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
     """An object is used again, one run after the other, with state that nobody has reset or replaced."""
     last: Run = watched.last
     if last.outcome in ("failed", "cancelled") and watched.role in ("agent", "team", "chat"):
+        if watched.role == "agent" and run.leftover == last.leftover:
+            return None  # it ended before it had written anything
         why = "failed" if last.outcome == "failed" else "was cancelled"
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."
         )
         return sighting_of_two("TL207", message, run, last, watched, first=f"the run that {why}")
-    if not run.leftover or not different_users(last.request, run.request):
+    if not run.leftover or not different_users(last.request, run.request) or kept_by_key(run, last, watched):
         return None
     kind = TITLES[watched.role]
     message = (
-        f"One {kind}, {label}, serves different requests one after the other and still holds the text of the one before "
-        f"({ids(last, run)})."
+        f"One {kind}, {label}, serves different requests one after the other and still holds the text of the one "
+        f"before ({ids(last, run)})."
     )
     return sighting_of_two("TL201", message, run, last, watched, first="the earlier run")
+
+
+def retried(run: Run, before: Run) -> Sighting:
+    """A run that failed is done again as a whole, with the same text."""
+    again = "the same" if before.watched is run.watched else "a like"
+    message = (
+        f"{run.label} failed with {retries.name_of(before)} and is run again with the same text, as {again} "
+        f"{TITLES[run.watched.role]}: the message is sent again and its tools run again."
+    )
+    sighting = sighting_of_two("TL304", message, run, before, run.watched, first="the run that failed")
+    sighting.measures["attempt"] = retries.attempts(run)
+    return sighting
+
+
+def kept_by_key(run: Run, other: Run, watched: Watched) -> bool:
+    """Whether the object is one of many that the program keeps by a key: then both runs are of one conversation,
+    also where nothing in the requests says so in a way that the guard understands."""
+    if run.request is None or other.request is None or watched.request is None:
+        return False
+    if run.request.same_conversation(other.request) is not None or watched.ref is None:
+        return False
+    if "keyed" not in watched.notes:
+        watched.notes["keyed"] = holders.kept_by_key(watched.ref())
+    return bool(watched.notes["keyed"])
 
 
 def after_fork(run: Run) -> Sighting | None:
@@ -181,7 +239,7 @@ def after_fork(run: Run) -> Sighting | None:
     return Sighting(
         code=code,
         message=message,
-        stack=watched.made or run.stack,
+        stack=watched.made or run.place_stack,
         stacks=with_stacks(("made here, before the fork", watched.made), ("used here, after it", run.stack)),
         object=run.label,
         request=run.request.id if run.request else None,
@@ -190,15 +248,22 @@ def after_fork(run: Run) -> Sighting | None:
 
 
 def sighting_of_two(
-    code: str, message: str, run: Run, other: Run, watched: Watched, *, label: str | None = None, first: str = "the first run"
-) -> Sighting:  # fmt: skip
+    code: str,
+    message: str,
+    run: Run,
+    other: Run,
+    watched: Watched,
+    *,
+    label: str | None = None,
+    first: str = "the first run",
+) -> Sighting:
     """One hazard with both stacks and that of the object's construction."""
     name = label or run.label
     requests = [one.request for one in (other, run) if one.request is not None]
     return Sighting(
         code=code,
         message=message,
-        stack=run.stack,
+        stack=run.place_stack,
         stacks=with_stacks(
             (f"{first}: {other.label}.{other.entry} in {other.who}", other.stack),
             (f"this run: {run.label}.{run.entry} in {run.who}", run.stack),

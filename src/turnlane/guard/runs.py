@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from turnlane.guard import objects, requests
 from turnlane.guard.objects import TITLES, Role, Watched
 from turnlane.guard.requests import Failure, Request
-from turnlane.guard.stacks import NO_STACK, Stack, of_exception
+from turnlane.guard.stacks import NO_STACK, Stack, has_users, of_exception
 
 Outcome = Literal["running", "ended", "failed", "cancelled", "abandoned"]
 
@@ -41,12 +41,14 @@ class Run:
         stack: who called it.
         leftover: whether its object held another request's state when it began.
         stateless: whether its object keeps nothing between runs, so that others may be in it at the same time.
+        survives: the run that it was begun in, when that one had been cancelled or left before.
+        cancels: how often its task had been asked to stop when it began.
     """
 
     __slots__ = (
-        "__weakref__", "ended_at", "entry", "error", "label", "leftover", "loop", "notes", "number", "outcome",
-        "parent", "request", "stack", "started", "stateless", "task", "task_name", "text",
-        "thread", "tool", "uses", "watched",
+        "__weakref__", "cancels", "ended_at", "entry", "error", "label", "leftover", "loop", "notes", "number",
+        "outcome", "parent", "request", "stack", "started", "stateless", "survives", "task", "task_name",
+        "text", "thread", "tool", "uses", "watched",
     )  # fmt: skip
 
     def __init__(self, watched: Watched, label: str, entry: str, stack: Stack) -> None:
@@ -68,6 +70,8 @@ class Run:
         self.error: BaseException | None = None
         self.leftover = 0
         self.stateless = False
+        self.survives: Run | None = None
+        self.cancels = 0
         self.text: str | None = None
         """What it was asked, when the framework can say so."""
         self.uses: list[Watched] = []
@@ -98,6 +102,18 @@ class Run:
         return None
 
     @property
+    def place_stack(self) -> Stack:
+        """The nearest stack that shows the user's code: its own, or that of a run it is part of."""
+        stacks = (self.stack, *(outer.stack for outer in self.ancestors()), self.watched.made)
+        return next((stack for stack in stacks if has_users(stack)), self.stack)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether its task was cancelled after it began, and it goes on."""
+        task = self.task
+        return self.running and task is not None and task.cancelling() > self.cancels
+
+    @property
     def who(self) -> str:
         """The task or thread it runs in, for people."""
         return f"task {self.task_name}, thread {self.thread}" if self.task_name else f"thread {self.thread}"
@@ -121,6 +137,8 @@ class ToolCall:
 current: ContextVar[Run | None] = ContextVar("turnlane_guard_run", default=None)
 current_tool: ContextVar[ToolCall | None] = ContextVar("turnlane_guard_tool", default=None)
 
+going: set[Run] = set()
+"""The runs that go on now."""
 beginning: list[Any] = []
 """Called with each run when it begins, after the meeting rules; may report."""
 ending: list[Any] = []
@@ -135,6 +153,25 @@ def enclosing() -> Run | None:
     return run
 
 
+def survived() -> Run | None:
+    """The run that the present code was begun in, if that one was cancelled or left, and this goes on."""
+    run = current.get()
+    for _ in range(8):
+        if run is None or run.outcome in ("cancelled", "abandoned"):
+            return run
+        run = run.parent
+    return None
+
+
+def within(thing: object) -> bool:
+    """Whether the present code is a step of a run of `thing` itself, such as `run` that calls `run_stream`."""
+    run = current.get()
+    if run is None or not run.running or objects.known(thing) is not run.watched:
+        return False
+    tool = current_tool.get()
+    return tool is None or tool.ended or tool.run is not run
+
+
 def begin(
     thing: object,
     role: Role,
@@ -145,6 +182,7 @@ def begin(
     leftover: int = 0,
     text: str | None = None,
     stateless: bool = False,
+    outer: Run | None = None,
 ) -> Run | None:
     """A run enters `thing`; None when it is part of one that is in it already, as `run` calls `run_stream`.
 
@@ -153,11 +191,12 @@ def begin(
         leftover: how much state `thing` holds at this moment, in the framework's own count.
         text: what it is asked.
         stateless: `thing` keeps nothing between runs: that others are in it as well is right.
+        outer: the run that it is part of, when the framework knows and the context does not say so.
     """
     from turnlane.guard import meetings
 
     watched = objects.watch(thing, role)
-    parent = enclosing()
+    parent = enclosing() or outer
     tool = current_tool.get()
     if tool is not None and tool.ended:
         tool = None
@@ -167,13 +206,18 @@ def begin(
             return None
     run = Run(watched, watched.name(thing), entry, stack)
     run.parent, run.request, run.leftover, run.text = parent, requests.current.get(), leftover, text
+    if run.request is None and parent is not None:
+        run.request = parent.request
+    run.survives = survived() if parent is None else None
     run.stateless = stateless
     run.tool = tool if tool is not None and (parent is None or tool.run is parent) else None
     run.task, run.loop = _task_and_loop()
-    run.task_name = run.task.get_name() if run.task is not None else None
+    if run.task is not None:
+        run.task_name, run.cancels = run.task.get_name(), run.task.cancelling()
     with _lock:
         met = [other for other in watched.active if other.running]
         watched.active.append(run)
+        going.add(run)
     seen: list[Any] = [meetings.entered(run, met)]
     for used, used_role in uses:
         other = objects.watch(used, used_role)
@@ -198,6 +242,7 @@ def end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
         return
     run.outcome, run.error, run.ended_at = outcome, error, time.monotonic()
     with _lock:
+        going.discard(run)
         for watched in (run.watched, *run.uses):
             if run in watched.active:
                 watched.active.remove(run)
@@ -207,7 +252,7 @@ def end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
     for listener in ending:
         listener(run)
     # What a finished run holds on to must not keep the program's objects alive: an object remembers its last run.
-    run.task, run.loop, run.error = None, None, None
+    run.task, run.loop, run.error, run.survives = None, None, None, None
 
 
 def failed(error: BaseException, *, agent: str | None, tool: str | None, run: Run | None = None) -> None:
@@ -262,4 +307,5 @@ def forked() -> None:
     """In a child after a fork."""
     global _lock
     _lock = threading.Lock()
+    going.clear()
     objects.forked()

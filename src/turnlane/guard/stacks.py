@@ -86,6 +86,11 @@ def is_users(file: str) -> bool:
     return not (file.startswith((_OURS, *_STDLIB)) or any(part in file for part in _INSTALLED))
 
 
+def has_users(stack: Stack) -> bool:
+    """Whether a line of the user's code is in it."""
+    return any(is_users(code.co_filename) for code, _ in stack)
+
+
 def place_of(stack: Stack) -> Place:
     """The innermost place in the user's code; the innermost of all when none of it is the user's."""
     for code, line in stack:
