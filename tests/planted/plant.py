@@ -54,8 +54,8 @@ class Plant:
 
     Attributes:
         folder: where it is.
-        code: the hazard that the wrong twin has.
-        also: codes that are true of it as well, and may or may not be reported.
+        code: the hazard that the wrong twin has; `TL301/TL605` where either code is the right one.
+        also: codes that are true of it as well: they may be reported beside it, but do not do instead.
         host: what runs it: fastapi, flask, gunicorn, streamlit, celery, notebook, node, script.
         framework: agentchat, classic, ag2, agent_framework or openai; for Node ai-sdk or plain.
         by: the verbs that must name the hazard: guard, probe, or both.
@@ -94,9 +94,14 @@ class Plant:
         return str(self.folder.relative_to(PROGRAMS))
 
     @property
-    def accepted(self) -> frozenset[str]:
-        """The codes that a report on the wrong twin may name."""
-        return frozenset({self.code, *self.also})
+    def wanted(self) -> frozenset[str]:
+        """The codes of which a report on the wrong twin must name one."""
+        return frozenset(self.code.split("/"))
+
+    @property
+    def true(self) -> frozenset[str]:
+        """All codes that may be said of the wrong twin."""
+        return self.wanted | frozenset(self.also)
 
     def program(self, twin: str) -> Path:
         """The file of a twin."""
@@ -129,7 +134,7 @@ def plants(only: str = "*") -> Iterator[Plant]:
     """The plants whose code, host, framework or name `only` matches, as a shell would."""
     for path in sorted(PROGRAMS.rglob("plant.toml")):
         plant = read(path.parent)
-        names = (plant.code, plant.host, plant.framework, plant.name, plant.folder.name)
+        names = (plant.code, *plant.wanted, plant.host, plant.framework, plant.name, plant.folder.name)
         if any(fnmatch(name, only) for name in names):
             yield plant
 

@@ -63,12 +63,12 @@ class Outcome:
         """The wrong twin's hazard is named; of the right one nothing is said."""
         if self.trouble:
             return False
-        return not self.codes if self.twin == "right" else bool(self.codes & self.plant.accepted)
+        return not self.codes if self.twin == "right" else bool(self.codes & self.plant.wanted)
 
     @property
     def others(self) -> frozenset[str]:
         """Codes that are not true of the program."""
-        return self.codes if self.twin == "right" else self.codes - self.plant.accepted
+        return self.codes if self.twin == "right" else self.codes - self.plant.true
 
 
 async def run_plant(plant: Plant, twin: str, verb: str) -> Outcome:

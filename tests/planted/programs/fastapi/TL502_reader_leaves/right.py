@@ -1,66 +1,78 @@
 import asyncio
 import json
-import uuid
 from contextlib import asynccontextmanager
 
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.base import TaskResult
-from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 
-class Turn:
-    """A run that goes on when its readers leave, and that they can come back to."""
+class Message(BaseModel):
+    text: str
 
-    def __init__(self, team, topic: str):
-        self.events: list[str] = []
-        self.changed = asyncio.Condition()
-        self.task = asyncio.create_task(self.run(team, topic))
 
-    async def run(self, team, topic: str) -> None:
-        async for message in team.run_stream(task=topic):
-            if isinstance(message, TaskResult):
-                await self.add(f"event: done\ndata: {message.stop_reason}\n\n")
-            else:
-                await self.add(f"data: {json.dumps({'source': message.source, 'text': message.to_text()})}\n\n")
+async def search(query: str) -> str:
+    """Search the archive."""
+    await asyncio.sleep(1.5)
+    return f"three articles about {query}"
 
-    async def add(self, event: str) -> None:
-        async with self.changed:
-            self.events.append(event)
-            self.changed.notify_all()
 
-    async def read(self, after: int = 0):
-        while after < len(self.events) or not self.task.done():
-            async with self.changed:
-                await self.changed.wait_for(lambda: len(self.events) > after or self.task.done())
-            for event in self.events[after:]:
-                after += 1
-                yield event
+class Chat:
+    """One conversation. Its turns run one after the other, whether somebody reads them or not."""
+
+    def __init__(self, client):
+        self.client = client
+        self.state = None
+        self.lock = asyncio.Lock()
+        self.turns: set[asyncio.Task] = set()
+
+    def start(self, text: str) -> "asyncio.Queue[str | None]":
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        task = asyncio.create_task(self.turn(text, queue))
+        self.turns.add(task)
+        task.add_done_callback(self.turns.discard)
+        return queue
+
+    async def turn(self, text: str, queue: "asyncio.Queue[str | None]") -> None:
+        try:
+            async with self.lock:
+                agent = AssistantAgent("librarian", self.client, tools=[search], reflect_on_tool_use=True)
+                if self.state is not None:
+                    await agent.load_state(self.state)
+                async for message in agent.run_stream(task=text):
+                    if isinstance(message, TaskResult):
+                        queue.put_nowait("event: done\ndata: {}\n\n")
+                    else:
+                        value = {"source": message.source, "text": message.to_text()}
+                        queue.put_nowait(f"data: {json.dumps(value)}\n\n")
+                self.state = await agent.save_state()
+        finally:
+            queue.put_nowait(None)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI):
     app.state.client = OpenAIChatCompletionClient(model="gpt-4o")
-    app.state.turns = {}
+    app.state.chats = {}
     yield
-    await asyncio.gather(*(turn.task for turn in app.state.turns.values()), return_exceptions=True)
+    for chat in app.state.chats.values():
+        await asyncio.gather(*chat.turns, return_exceptions=True)
     await app.state.client.close()
 
 
 app = FastAPI(lifespan=lifespan)
 
 
-def newsroom(client):
-    names = ["reporter", "editor", "fact_checker"]
-    return RoundRobinGroupChat([AssistantAgent(name, client) for name in names], max_turns=9)
+@app.post("/chats/{chat_id}/stream")
+async def stream(chat_id: str, body: Message):
+    chat = app.state.chats.setdefault(chat_id, Chat(app.state.client))
+    queue = chat.start(body.text)
 
+    async def read():
+        while (event := await queue.get()) is not None:
+            yield event
 
-@app.get("/stream")
-async def stream(topic: str, turn_id: str | None = None, after: int = 0):
-    turn_id = turn_id or uuid.uuid4().hex
-    if turn_id not in app.state.turns:
-        app.state.turns[turn_id] = Turn(newsroom(app.state.client), topic)
-    headers = {"x-turn-id": turn_id}
-    return StreamingResponse(app.state.turns[turn_id].read(after), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(read(), media_type="text/event-stream")
