@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -23,6 +24,12 @@ CONVERSATION_FIELDS: Final = re.compile(
     re.IGNORECASE,
 )
 """Names of path, query, body, header and cookie fields that say whose conversation a request belongs to."""
+
+_SHARED: Final = re.compile(r"^(?:x_)?(?:authorization|tenant|account|client|owner)", re.IGNORECASE)
+"""Of these, an unlike value tells two users apart; the same value says little: many users have one key or tenant."""
+
+_SECRET: Final = re.compile(r"authorization|token|key|^session|^sid$", re.IGNORECASE)
+"""Values of these may be credentials: only a digest of them is kept, which tells them apart as well."""
 
 
 class Request:
@@ -72,9 +79,9 @@ class Request:
     def same_conversation(self, other: Request) -> bool | None:
         """Whether both belong to one conversation; None when nothing that both have says so."""
         both = self.keys.keys() & other.keys.keys()
-        if not both:
-            return None
-        return all(self.keys[name] == other.keys[name] for name in both)
+        if any(self.keys[name] != other.keys[name] for name in both):
+            return False
+        return True if any(not _SHARED.match(name) for name in both) else None
 
     def learn(self, fields: Mapping[str, Any]) -> None:
         """Take the fields that say whose conversation it is."""
@@ -84,7 +91,8 @@ class Request:
                 and not isinstance(value, bool)
                 and CONVERSATION_FIELDS.match(str(name))
             ):
-                self.keys.setdefault(str(name).lower().replace("-", "_"), str(value)[:200])
+                known = str(name).lower().replace("-", "_")
+                self.keys.setdefault(known, _kept(known, str(value)))
 
     def learn_json(self, body: bytes) -> None:
         """The same from a JSON object, one level of nesting deep; anything else is left alone."""
@@ -94,9 +102,17 @@ class Request:
             return
         if isinstance(value, dict):
             self.learn(value)
-            for inner in value.values():
+            for name, inner in value.items():
                 if isinstance(inner, dict):
                     self.learn(inner)
+                    self.learn({f"{name}_id": inner.get("id")})
+
+
+def _kept(name: str, value: str) -> str:
+    """What is kept of a value: enough to tell it from others, and nothing that could be used."""
+    if _SECRET.search(name):
+        return "#" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:10]
+    return value[:200]
 
 
 class Failure:
