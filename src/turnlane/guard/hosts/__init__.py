@@ -1,7 +1,19 @@
-"""Not written yet."""
+"""What calls the program: each host's requests, tasks, cells and sessions, which say whose work is done."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
+from turnlane.guard import journals
+
+HOSTS: Final = ("asgi", "wsgi")
+
 
 def install() -> None:
-    """Nothing yet."""
+    """Wait for each host's module. One that fails does not take the others with it."""
+    for name in HOSTS:
+        try:
+            import_module(f"{__name__}.{name}").install()
+        except Exception as error:
+            journals.trouble(f"host {name}", error)

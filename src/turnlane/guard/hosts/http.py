@@ -1,0 +1,101 @@
+"""What every HTTP host has: where a request says whose it is, its answer, and what is written at its end."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import parse_qsl
+
+from turnlane.guard import journals, swallowed
+from turnlane.guard.requests import Request
+
+MAX_BODY: Final = 65_536
+"""Bytes of a request's body that are looked at."""
+
+MAX_ANSWER: Final = 16_384
+"""Bytes of an error's body that are looked at."""
+
+_FORM_FIELD: Final = re.compile(rb'name="([^"\r\n]{1,40})"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,200})\r\n')
+
+
+class Exchange:
+    """One HTTP request and its answer, as they pass by.
+
+    Attributes:
+        request: what the rest of the guard knows it as.
+        status: the answer's; None until it begins.
+        answer: the beginning of an error's body.
+    """
+
+    __slots__ = ("answer", "content_type", "error", "method", "path", "request", "started", "status", "whole")
+
+    def __init__(self, host: str, method: str, path: str, headers: Iterable[tuple[str, str]], query: str) -> None:
+        fields = {name.lower(): value for name, value in headers}
+        self.method = method
+        self.path = path
+        self.request = Request(host, f"{method} {path}", id=fields.get("x-request-id") or None)
+        self.request.learn(fields)
+        self.content_type = fields.get("content-type", "")
+        self.status: int | None = None
+        self.answer = b""
+        self.error: BaseException | None = None
+        self.started = time.monotonic()
+        self.whole = False
+        if query:
+            self.request.learn(dict(parse_qsl(query)))
+        if "cookie" in fields:
+            self.request.learn(_cookies(fields["cookie"]))
+
+    def received(self, piece: bytes, *, more: bool) -> None:
+        """The program has read a piece of the request's body."""
+        if self.whole:
+            return
+        if len(self.request.body) < MAX_BODY:
+            self.request.body += piece[: MAX_BODY - len(self.request.body)]
+        if not more:
+            self.whole = True
+            self._learn(self.request.body)
+
+    def answered(self, piece: bytes) -> None:
+        """The program has sent a piece of its answer."""
+        if self.status is not None and self.status >= 500 and len(self.answer) < MAX_ANSWER:
+            self.answer += piece[:MAX_ANSWER]
+
+    def ended(self) -> None:
+        """The program is done with the request, before anybody forgets its failures.
+
+        Raises:
+            HazardError: the answer hides its cause, and the settings are strict.
+        """
+        request = self.request
+        request.status = self.status if self.status is not None else (500 if self.error is not None else None)
+        if journals.settings().requests:
+            journals.write(
+                {
+                    "kind": "request",
+                    "request": request.id,
+                    "status": request.status,
+                    "seconds": round(time.monotonic() - self.started, 6),
+                    "method": self.method,
+                    "path": self.path,
+                    "error": type(self.error).__name__ if self.error is not None else None,
+                }
+            )
+        swallowed.judge(request, self.answer, escaped=self.error)
+
+    def _learn(self, body: bytes) -> None:
+        kind = self.content_type
+        if "multipart/form-data" in kind:
+            found = _FORM_FIELD.findall(body)
+            self.request.learn({name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in found})
+        elif "x-www-form-urlencoded" in kind:
+            self.request.learn(dict(parse_qsl(body.decode("utf-8", "replace"))))
+        elif body[:1].strip() in (b"{", b""):
+            self.request.learn_json(body)
+
+
+def _cookies(header: str) -> dict[str, str]:
+    pairs = (part.partition("=") for part in header.split(";"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
