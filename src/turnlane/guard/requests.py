@@ -26,7 +26,7 @@ CONVERSATION_FIELDS: Final = re.compile(
 """Names of path, query, body, header and cookie fields that say whose conversation a request belongs to."""
 
 _SHARED: Final = re.compile(r"^(?:x_)?(?:authorization|tenant|account|client|owner)", re.IGNORECASE)
-"""Of these, an unlike value tells two users apart; the same value says little: many users have one key or tenant."""
+"""Values of these may be credentials: a digest of them is kept, which tells them apart as well."""
 
 _SECRET: Final = re.compile(r"authorization|token|key|^session|^sid$", re.IGNORECASE)
 """Values of these may be credentials: only a digest of them is kept, which tells them apart as well."""
@@ -45,7 +45,7 @@ class Request:
     """
 
     __slots__ = (
-        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent", "pid",
+    """One unit of somebody's work: an HTTP request, a web socket, a Celery task, a cell, a run of a session.
         "stack", "started", "status",
     )  # fmt: skip
 
