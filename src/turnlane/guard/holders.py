@@ -54,7 +54,7 @@ def _made(thing: object) -> object:
     return watched.made[:1] if watched is not None else None
 
 
-def _namespace_of(mapping: dict[Any, Any]) -> object | None:
+def _namespace_of(mapping: dict[Any, Any]) -> Any:
     """The object whose attributes these are; None for a mapping in its own right."""
     if "__name__" in mapping and "__builtins__" in mapping:
         return types.ModuleType(str(mapping["__name__"]))

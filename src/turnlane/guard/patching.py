@@ -13,7 +13,7 @@ import inspect
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
-from turnlane.guard import journals, runs, stacks
+from turnlane.guard import journals, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.runs import Outcome, Run
 from turnlane.guard.stacks import Stack
@@ -108,6 +108,8 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if runs.within(self):
+                return original(self, *args, **kwargs)
             stack = stacks.capture()
             begun = Made(f"{_label(self)}.{name}", stack, stream=False)
             made = _awaited(watcher, original, self, args, kwargs, begun)
@@ -126,6 +128,8 @@ def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if runs.within(self):
+                return original(self, *args, **kwargs)
             stack = stacks.capture()
             begun = Made(f"{_label(self)}.{name}", stack, stream=True)
             made = _iterated(watcher, original, self, args, kwargs, begun)
@@ -175,6 +179,8 @@ def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | No
     if getattr(inherited, MARK, False) and "__new__" in vars(owner):
         return
 
+    # Who asks for the signature of a class without a constructor of its own hears of that of its base, as before.
+    @functools.wraps(owner.__init__)
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         made = inherited(cls) if inherited is object.__new__ else inherited(cls, *args, **kwargs)
         try:
@@ -220,6 +226,9 @@ async def _iterated(
 ) -> AsyncGenerator[Any, Any]:
     begun.begins()
     run = _begin(watcher, self, args, kwargs, begun.stack)
+    if run is not None:
+        run.notes["stream"] = True
+        begun.dropped = functools.partial(_dropped, run)
     inner = original(self, *args, **kwargs)
     iterator = inner.__aiter__()
     item: Any = None
@@ -251,6 +260,22 @@ async def _iterated(
     if run is not None:
         _result(watcher, run, item)
         _end(run, "ended")
+
+
+unawaited.WATCHED.add(_awaited.__code__)
+
+
+def _dropped(run: Run) -> None:
+    """Nobody holds the stream any more, as after a `break`: it is closed later, when the loop comes to it."""
+    if not run.running:
+        return
+    try:
+        run.notes["dropped"] = stacks.capture()
+        runs.end(run, "abandoned")
+    except HazardError:  # nothing can be raised from a finaliser; the record is written
+        pass
+    except Exception as error:
+        journals.trouble("stream", error)
 
 
 def _outcome(error: BaseException) -> Outcome:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import sys
 import warnings
 import weakref
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
 
 from turnlane.guard import journals, requests
 from turnlane.guard.journal import Sighting
 from turnlane.guard.stacks import Stack
 
 
-class Made:
-    """One coroutine or stream that was made, until it begins."""
+JUST_GONE: Final = 64
 
-    __slots__ = ("begun", "identity", "label", "ref", "request", "stack", "stream")
+
+class Made:
+    """One coroutine or stream that was made, until it begins; a stream until nobody holds it any more.
+
+    Attributes:
+        dropped: called when the last holder of a stream that has begun lets go of it.
+    """
+
+    __slots__ = ("begun", "dropped", "identity", "label", "ref", "request", "stack", "stream")
 
     def __init__(self, label: str, stack: Stack, *, stream: bool) -> None:
         self.label = label
@@ -25,13 +34,13 @@ class Made:
         self.begun = False
         self.identity = 0
         self.ref: weakref.ref[Any] | None = None
+        self.dropped: Callable[[], None] | None = None
 
     def is_in(self, thing: Any) -> None:
         """It is `thing` that must begin."""
         self.identity = id(thing)
         _waiting[self.identity] = self
-        if self.stream:  # Python warns of coroutines only
-            self.ref = weakref.ref(thing, self._gone)
+        self.ref = weakref.ref(thing, self._gone)
 
     def begins(self) -> None:
         """It was awaited or iterated."""
@@ -40,11 +49,32 @@ class Made:
             del _waiting[self.identity]
 
     def _gone(self, _: object) -> None:
-        if not self.begun and _waiting.pop(self.identity, None) is self:
-            report(self)
+        if self.begun:
+            if self.dropped is not None:
+                self.dropped()
+        elif _waiting.get(self.identity) is self:
+            del _waiting[self.identity]
+            if self.stream:  # Python warns of coroutines only, right after this: one that was closed is no mistake
+                report(self)
+            else:
+                _just_gone[self.identity] = self
+                if len(_just_gone) > JUST_GONE:
+                    _just_gone.popitem(last=False)
 
 
+_just_gone: OrderedDict[int, Made] = OrderedDict()
 _waiting: dict[int, Made] = {}
+
+
+WATCHED: set[Any] = set()
+"""The code of the coroutines that are made in place of the program's: an identity may be used a second time."""
+
+
+def excuse(thing: object) -> None:
+    """Another hazard says already why `thing` will never begin."""
+    made = _waiting.pop(id(thing), None)
+    if made is not None:
+        made.begun = True
 
 
 def report(made: Made) -> None:
@@ -69,8 +99,8 @@ def install() -> None:
 
     def make(original: Any) -> Any:
         def _warn_unawaited_coroutine(coroutine: Any) -> None:
-            made = _waiting.pop(id(coroutine), None)
-            if made is not None and not sys.is_finalizing():
+            made = _just_gone.pop(id(coroutine), None)
+            if made is not None and not sys.is_finalizing() and coroutine.cr_code in WATCHED:
                 report(made)
             original(coroutine)
 
