@@ -33,7 +33,7 @@ _SECRET: Final = re.compile(r"authorization|token|key|^session|^sid$", re.IGNORE
 
 
 class Request:
-    """One unit of somebody's work: an HTTP request, a web socket, a Celery task, a notebook cell, a session's run.
+    """One unit of somebody's work: an HTTP request, a web socket, a Celery task, a cell, a run of a session.
 
     Attributes:
         id: `x-request-id` of an HTTP request, else made here.
@@ -45,7 +45,7 @@ class Request:
     """
 
     __slots__ = (
-    """One unit of somebody's work: an HTTP request, a web socket, a Celery task, a cell, a run of a session.
+        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent", "pid",
         "stack", "started", "status",
     )  # fmt: skip
 
