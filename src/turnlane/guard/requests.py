@@ -26,7 +26,7 @@ CONVERSATION_FIELDS: Final = re.compile(
 """Names of path, query, body, header and cookie fields that say whose conversation a request belongs to."""
 
 _SHARED: Final = re.compile(r"^(?:x_)?(?:authorization|tenant|account|client|owner)", re.IGNORECASE)
-"""Values of these may be credentials: a digest of them is kept, which tells them apart as well."""
+"""Of these, an unlike value tells two users apart; the same says little: many users have one key or tenant."""
 
 _SECRET: Final = re.compile(r"authorization|token|key|^session|^sid$", re.IGNORECASE)
 """Values of these may be credentials: only a digest of them is kept, which tells them apart as well."""
