@@ -1,0 +1,119 @@
+"""Tools of classic AutoGen: the framework catches what they raise, so they are watched where it looks them up."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from turnlane.guard import runs, tools
+from turnlane.guard.patching import replace
+
+_executing: ContextVar[str | None] = ContextVar("turnlane_guard_classic_tool", default=None)
+"""The name of the function that an agent is about to look up in order to call it."""
+
+
+class Functions(dict[str, Any]):
+    """An agent's functions by name: the same as ever, except for the one look-up that comes before a call."""
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        function = super().get(name, default)
+        if name is None or _executing.get() != name or not callable(function):
+            return function
+        _executing.set(None)
+        return _watched(name, function)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
+def watch_functions(agent_type: type) -> None:
+    """Watch what agents of this type run for their partners."""
+    replace(agent_type, "__init__", _with_functions)
+    replace(agent_type, "execute_function", _executes)
+    replace(agent_type, "a_execute_function", _executes_async)
+
+
+def _with_functions(original: Any) -> Any:
+    @functools.wraps(original)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if type(getattr(self, "_function_map", None)) is dict:
+            self._function_map = Functions(self._function_map)
+
+    return __init__
+
+
+def _name_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    call = args[0] if args else kwargs.get("func_call")
+    return call.get("name") if isinstance(call, dict) else None
+
+
+def _executes(original: Any) -> Any:
+    @functools.wraps(original)
+    def execute_function(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _executing.set(_name_in(args, kwargs))
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _executing.reset(token)
+
+    return execute_function
+
+
+def _executes_async(original: Any) -> Any:
+    @functools.wraps(original)
+    async def a_execute_function(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _executing.set(_name_in(args, kwargs))
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            _executing.reset(token)
+
+    return a_execute_function
+
+
+def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for one call."""
+    user = inspect.unwrap(function)
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def called_async(*args: Any, **kwargs: Any) -> Any:
+            return await _to_its_end(name, user, function(*args, **kwargs))
+
+        return called_async
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        call = tools.begin(name, user)
+        token = runs.current_tool.set(call)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            tools.end(call, error)
+            raise
+        finally:
+            runs.current_tool.reset(token)
+        if inspect.isawaitable(result):  # a function that hides that it is async
+            return _to_its_end(name, user, result)
+        tools.end(call, None)
+        return result
+
+    return called
+
+
+async def _to_its_end(name: str, user: Any, awaitable: Any) -> Any:
+    call = tools.begin(name, user)
+    token = runs.current_tool.set(call)
+    try:
+        result = await awaitable
+    except BaseException as error:
+        tools.end(call, error)
+        raise
+    finally:
+        runs.current_tool.reset(token)
+    tools.end(call, None)
+    return result
