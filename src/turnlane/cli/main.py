@@ -48,6 +48,10 @@ VERBS: Final = {
         "turnlane.cli.check:check",
         "Find the hazards in Python, notebooks, TypeScript, packages and deployment files.",
     ),
+    "probe": (
+        "turnlane.cli.probe:probe",
+        "Let simulated users talk to a program, and name the cause of what goes wrong.",
+    ),
     "guard": (
         "turnlane.cli.guard:guard",
         "Run a command and report the hazards that show in it: a race detector for agents.",

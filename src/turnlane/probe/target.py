@@ -95,6 +95,7 @@ class Target:
 
         return replace(
             self,
+            name=put(self.name),
             url=put(self.url),
             command=tuple(map(put, self.command)),
             environment={name: put(value) for name, value in self.environment.items()},

@@ -1,0 +1,282 @@
+"""`turnlane probe`: simulated users talk to a program; what goes wrong under load, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from turnlane.cli.complaint import FAILED, Complaint
+from turnlane.practice import PortUnavailable, Script, ScriptError, load_script
+from turnlane.probe.conditions import Conditions
+from turnlane.probe.drive import Bounds, Session
+from turnlane.probe.function_target import function_target
+from turnlane.probe.html import page
+from turnlane.probe.inject import Injection, parse_injection
+from turnlane.probe.live import LiveTable, progress
+from turnlane.probe.model_side import ModelSide, PracticeSide
+from turnlane.probe.outcome import LevelOutcome
+from turnlane.probe.program import command_words
+from turnlane.probe.reach import check_reach, free_port
+from turnlane.probe.report import Report
+from turnlane.probe.run import Attribution, Attributor, Plan, Watcher
+from turnlane.probe.run import probe as run_probe
+from turnlane.probe.talk import MESSAGES
+from turnlane.probe.target import Target, http_target, openai_target
+from turnlane.probe.template import parsed
+from turnlane.probe.text import text
+from turnlane.probe.trouble import ProbeError
+from turnlane.probe.upstream import RecordingProxy
+
+Failing = Literal["leak", "error", "lost"]
+OutputFormat = Literal["full", "json", "html"]
+
+Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+DEFAULT_TEMPLATE: Final = {"message": "{prompt}", "conversation_id": "{conversation}", "user_id": "{user}"}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Addressed:
+    """The program to probe, and what is sent to it."""
+
+    url: str | None = None
+    """Address of any program behind HTTP; may hold {port}, {conversation} and {user}."""
+    json: str | None = None
+    """What is sent, with {prompt}, {conversation} and {user}; {messages} is the whole history."""
+    method: str = "POST"
+    """HTTP method."""
+    header: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
+    """Header to send, as `Authorization: Bearer KEY`; may be given again."""
+    answer: str | None = None
+    """Where the text is in a JSON answer, as `data.0.text`."""
+    openai: str | None = None
+    """Address of a program that speaks OpenAI's chat API, with its /v1."""
+    model: str = "gpt-4o-mini"
+    """Model or agent to ask for, with --openai."""
+    stream: Annotated[bool, Parameter(negative="")] = False
+    """Ask for streamed answers, with --openai."""
+    start: str | None = None
+    """Command that starts the program; it runs under the guard, its model calls come to the probe."""
+    allow_remote: Annotated[bool, Parameter(negative="")] = False
+    """Let the program be on another machine."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Provided:
+    """The provider of the program's models."""
+
+    provider_port: Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))] = 0
+    """Port of the practice provider, for a program that is not started by the probe."""
+    script: Path | None = None
+    """Script of the practice provider, in place of the probe's own."""
+    upstream: str | None = None
+    """Address of a real provider, with its /v1: calls are recorded and passed on to it."""
+    inject: str | None = None
+    """Faults of the practice provider, as 429=10/s,500=5%,latency=200ms..2s,cut=2%,malformed=1%,drop=1%."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Ramp:
+    """How many users come, and for how long."""
+
+    levels: str = "1,5,20"
+    """Users at once, level by level."""
+    rounds: Count = 3
+    """How often so many new users come."""
+    turns: Count = 2
+    """Messages of each user."""
+    prompt: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
+    """What users say, turn by turn; {word} is the user's secret word."""
+    max_requests: Count = 1000
+    """Requests to the program, in all."""
+    max_seconds: Positive = 110.0
+    """Seconds, in all."""
+    timeout: Positive = 20.0
+    """Seconds for one request."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What is written, and what fails."""
+
+    output_format: OutputFormat = "full"
+    """Text for a terminal, JSON, or a page of its own."""
+    output: Path | None = None
+    """File to write the report to."""
+    fail_on: str = ""
+    """What makes the exit status 1: leak, error, lost, separated by commas."""
+    attribute: Annotated[bool, Parameter(negative="--no-attribute")] = True
+    """Find the cause by experiments after the ramp."""
+
+
+def probe(
+    target: str | None = None,
+    /,
+    *,
+    addressed: Addressed = Addressed(),
+    provided: Provided = Provided(),
+    ramp: Ramp = Ramp(),
+    reported: Reported = Reported(),
+) -> int:
+    """Let simulated users talk to a program and name the cause of what goes wrong.
+
+    Each user has a secret word; a word that another user's prompt or answer holds is a leak. 1, then 5, then 20
+    users come at once. The program's models are played by the practice provider.
+
+    Parameters
+    ----------
+    target
+        A function or an ASGI app: my_app:handler or app.py:handler. Else give --url or --openai.
+    """
+    failing = _failing(reported.fail_on)
+    try:
+        report = asyncio.run(_probed(target, addressed, provided, ramp, attributed=reported.attribute))
+    except (ProbeError, ScriptError) as error:
+        raise Complaint(str(error)) from None
+    except PortUnavailable as error:
+        raise Complaint(error.strerror or str(error), FAILED) from None
+    _write(report, reported)
+    return FAILED if _fails(report, failing) else 0
+
+
+async def _probed(
+    name: str | None, addressed: Addressed, provided: Provided, ramp: Ramp, *, attributed: bool
+) -> Report:
+    target = _target(name, addressed)
+    check_reach(target.host, allow_remote=addressed.allow_remote)
+    injection = parse_injection(provided.inject) if provided.inject else None
+    conditions = injection.applied(Conditions()) if injection else Conditions()
+    session = Session(
+        target,
+        _model_side(provided),
+        bounds=Bounds(seconds=ramp.max_seconds, requests=ramp.max_requests, timeout=ramp.timeout),
+        messages=tuple(ramp.prompt) or MESSAGES,
+        keep_keys=provided.upstream is not None,
+    )
+    plan = Plan(levels=_levels(ramp.levels), rounds=ramp.rounds, turns=ramp.turns, base=conditions)
+    watcher = progress(sys.stderr)
+    async with session:
+        if not target.starts:
+            sys.stderr.write(f"the program must call its models at {session.side.base_url}\n")
+        with watcher if isinstance(watcher, LiveTable) else nullcontext():
+            attribute = _attributor(target, injection) if attributed else None
+            return await run_probe(session, plan, attribute=attribute, watcher=watcher)
+
+
+def _attributor(target: Target, injection: Injection | None) -> Attributor:
+    async def attribute(session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
+        return Attribution()
+
+    return attribute
+
+
+def _target(name: str | None, addressed: Addressed) -> Target:
+    """The one target that was asked for.
+
+    Raises:
+        ProbeError: none or several were, or it makes no sense.
+    """
+    given = [what for what in (name, addressed.url, addressed.openai) if what is not None]
+    if len(given) != 1:
+        raise ProbeError(
+            "Say what to probe, one of: my_app:handler, --url http://127.0.0.1:8000/chat, "
+            "--openai http://127.0.0.1:8080/v1."
+        )
+    headers = dict(map(_header, addressed.header))
+    if name is not None:
+        if addressed.start is not None:
+            raise ProbeError("--start is for --url and --openai; a function is started by the probe itself.")
+        template = parsed(addressed.json) if addressed.json else None
+        return function_target(name, template, headers=headers, answer=addressed.answer).at_port(free_port())
+    if addressed.openai is not None:
+        target = openai_target(addressed.openai, addressed.model, stream=addressed.stream, headers=headers)
+    else:
+        target = _http(addressed, headers)
+    return _started(target, addressed.start)
+
+
+def _http(addressed: Addressed, headers: dict[str, str]) -> Target:
+    assert addressed.url is not None
+    bodiless = addressed.method.upper() in ("GET", "DELETE", "HEAD")
+    template = parsed(addressed.json) if addressed.json else None if bodiless else DEFAULT_TEMPLATE
+    return http_target(addressed.url, template, method=addressed.method, headers=headers, answer=addressed.answer)
+
+
+def _started(target: Target, start: str | None) -> Target:
+    if start is not None:
+        words, settings = command_words(start)
+        target = replace(target, command=words, environment=settings)
+    if "{port}" in target.url or any("{port}" in word for word in target.command):
+        target = target.at_port(free_port())
+    return target
+
+
+def _header(given: str) -> tuple[str, str]:
+    name, colon, value = given.partition(":")
+    if not colon or not name.strip():
+        # The value may be a key: it is not shown.
+        raise ProbeError("--header must be written as 'Name: value'.")
+    return name.strip().lower(), value.strip()
+
+
+def _levels(given: str) -> tuple[int, ...]:
+    try:
+        levels = tuple(int(part) for part in given.split(","))
+    except ValueError:
+        levels = ()
+    if not levels or min(levels) < 1:
+        raise ProbeError(f"--levels {given!r} must be numbers from 1, separated by commas, such as 1,5,20.")
+    return levels
+
+
+def _model_side(provided: Provided) -> ModelSide:
+    if provided.upstream is not None:
+        if provided.script is not None or provided.inject is not None:
+            raise ProbeError("--upstream passes calls on to a real provider: leave out --script and --inject.")
+        return RecordingProxy(provided.upstream, provided.provider_port)
+    script: Script | None = load_script(provided.script) if provided.script is not None else None
+    return PracticeSide(script, provided.provider_port)
+
+
+def _failing(given: str) -> frozenset[str]:
+    words = frozenset(word.strip() for word in given.split(",") if word.strip())
+    unknown = sorted(words - {"leak", "error", "lost"})
+    if unknown:
+        raise Complaint(f"--fail-on {unknown[0]!r} is unknown: write leak, error or lost, separated by commas")
+    return words
+
+
+def _fails(report: Report, failing: frozenset[str]) -> bool:
+    found = {"leak": not report.no_leaks, "error": not report.no_errors, "lost": not report.no_lost}
+    return any(found[word] for word in failing)
+
+
+def _write(report: Report, reported: Reported) -> None:
+    if reported.output is None:
+        color = sys.stdout.isatty() and reported.output_format == "full"
+        sys.stdout.write(_rendered(report, reported.output_format, color=color))
+        return
+    try:
+        reported.output.write_text(_rendered(report, reported.output_format, color=False), encoding="utf-8")
+    except OSError as error:
+        raise Complaint(f"{reported.output} cannot be written: {error.strerror}", FAILED) from None
+
+
+def _rendered(report: Report, wanted: OutputFormat, *, color: bool) -> str:
+    if wanted == "json":
+        return json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n"
+    return page(report) if wanted == "html" else text(report, color=color)
