@@ -1,0 +1,25 @@
+import asyncio
+
+import nest_asyncio
+from autogen import AssistantAgent, LLMConfig, UserProxyAgent
+from fastapi import Body, FastAPI
+
+nest_asyncio.apply()
+
+app = FastAPI(title="Chat")
+config = LLMConfig({"model": "gpt-4o-mini", "api_type": "openai"})
+
+
+class Chat:
+    def __init__(self):
+        self.assistant = AssistantAgent("assistant", llm_config=config)
+        self.user = UserProxyAgent("user", human_input_mode="NEVER", code_execution_config=False)
+
+    def say(self, message):
+        loop = asyncio.get_event_loop()
+        return loop.run_until_complete(self.user.a_initiate_chat(self.assistant, message=message, max_turns=1))
+
+
+@app.post("/chat")
+async def chat(message: str = Body(embed=True)):
+    return {"text": Chat().say(message).summary}
