@@ -152,7 +152,7 @@ def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
 
 def reentered(run: Run, outer: Run) -> Sighting:
     """A run was entered from inside its own tool."""
-    depth = sum(1 for step in run.ancestors() if step.watched is run.watched)
+    depth = sum(1 for step in run.ancestors() if step.watched is run.watched) or 1
     tool = next((step.tool for step in (run, *run.ancestors()) if step.tool is not None), None)
     name = f" {tool.name!r}" if tool is not None else ""
     message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -99,7 +100,9 @@ class TestChats:
                 person.initiate_chat(support, message=f"I am {name}", clear_history=False, silent=True)
         assert watched.codes == set()
 
-    async def test_everybody_brings_a_partner_and_an_agent_of_their_own(self, watched: Any, llm: dict[str, Any]) -> None:
+    async def test_everybody_brings_a_partner_and_an_agent_of_their_own(
+        self, watched: Any, llm: dict[str, Any]
+    ) -> None:
         async def chat(text: str) -> None:
             with requests.within(request(user_id=text)):
                 await user().a_initiate_chat(assistant(llm), message=text, silent=True)
@@ -269,7 +272,10 @@ class TestTools:
             return str(person.initiate_chat(support, message="again", clear_history=False, silent=True).summary)
 
         support, person = self.pair(llm, look_up)
-        person.initiate_chat(support, message="look up", silent=True)
+        with contextlib.suppress(
+            Exception
+        ):  # 400: an assistant message with tool calls must be followed by results
+            person.initiate_chat(support, message="look up", silent=True)
         assert "TL402" in watched.codes
 
     def test_a_tool_asks_an_expert(self, watched: Any, llm: dict[str, Any]) -> None:

@@ -61,6 +61,12 @@ class Message(Chat):
         return self._enter(thing, recipient, False, stack, {"message": text})
 
 
+class Turn:
+    """Stands for one reply, since an agent that replies enters nothing that others could be in."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Reply(Plain):
     """`generate_reply`: one answer of one agent, from the messages that it is given."""
 
@@ -68,8 +74,19 @@ class Reply(Plain):
         self.entry = entry
 
     def begin(self, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
-        run = runs.begin(thing, "agent", self.entry, stack, stateless=True)
+        parent, tool = runs.enclosing(), runs.current_tool.get()
+        if (
+            parent is not None
+            and parent.notes.get("agent") == id(thing)
+            and (tool is None or tool.run is not parent)
+        ):
+            return None  # a method of the user's own class that calls the inherited one
+        turn, agent = Turn(), objects.watch(thing, "agent")
+        watched = objects.watch(turn, "agent")
+        watched.label, watched.made, watched.request = agent.name(thing), agent.made, agent.request
+        run = runs.begin(turn, "agent", self.entry, stack, stateless=True)
         if run is not None:
+            run.notes["agent"] = id(thing)
             _not_from_its_own_tool(run, {id(thing)})
             if run.parent is None:
                 classic_modes.one_mode(run)
@@ -158,15 +175,10 @@ def _not_from_its_own_tool(run: Run, entered: set[int]) -> None:
     if run.tool is None or run.tool.run is None:
         return
     for step in run.ancestors():
-        callers = step.notes.get("agents", set()) - {_identity(run.tool.run)}
+        callers = step.notes.get("agents", set()) - {run.tool.run.notes.get("agent")}
         if callers & entered and step.watched is not run.watched:
             journals.report(meetings.reentered(run, step))
             return
-
-
-def _identity(run: Run) -> int:
-    thing = run.watched.ref() if run.watched.ref is not None else None
-    return id(thing)
 
 
 def _not_in_two_groups(run: Run, manager: Any) -> None:

@@ -31,19 +31,18 @@ class Functions(dict[str, Any]):
 
 def watch_functions(agent_type: type) -> None:
     """Watch what agents of this type run for their partners."""
-    replace(agent_type, "__init__", _with_functions)
     replace(agent_type, "execute_function", _executes)
     replace(agent_type, "a_execute_function", _executes_async)
 
 
-def _with_functions(original: Any) -> Any:
-    @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        if type(getattr(self, "_function_map", None)) is dict:
-            self._function_map = Functions(self._function_map)
-
-    return __init__
+def _look_up_is_watched(agent: Any) -> None:
+    """The framework makes the map anew at every registration, so it is seen to before each call."""
+    plain = getattr(agent, "_function_map", None)
+    if type(plain) is not dict:
+        return
+    agent._function_map = watched = Functions(plain)
+    if len(watched) != len(plain):  # another thread has registered one in between
+        watched.update(plain)
 
 
 def _name_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -54,6 +53,7 @@ def _name_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
 def _executes(original: Any) -> Any:
     @functools.wraps(original)
     def execute_function(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _look_up_is_watched(self)
         token = _executing.set(_name_in(args, kwargs))
         try:
             return original(self, *args, **kwargs)
@@ -66,6 +66,7 @@ def _executes(original: Any) -> Any:
 def _executes_async(original: Any) -> Any:
     @functools.wraps(original)
     async def a_execute_function(self: Any, *args: Any, **kwargs: Any) -> Any:
+        _look_up_is_watched(self)
         token = _executing.set(_name_in(args, kwargs))
         try:
             return await original(self, *args, **kwargs)
