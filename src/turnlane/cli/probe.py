@@ -51,9 +51,10 @@ class Addressed:
     """The program to probe, and what is sent to it."""
 
     url: str | None = None
-    """Address of any program behind HTTP; may hold {port}, {conversation} and {user}."""
+    """Address of any program behind HTTP; may hold {port}, {conversation} and {user}. For an app: the route."""
     json: str | None = None
-    """What is sent, with {prompt}, {conversation} and {user}; {messages} is the whole history."""
+    """What is sent, with {prompt}, {conversation} and {user}; {messages} is the whole history. Without it:
+    what the program's /openapi.json describes."""
     method: str = "POST"
     """HTTP method."""
     header: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
@@ -190,7 +191,10 @@ def _target(name: str | None, addressed: Addressed) -> Target:
     Raises:
         ProbeError: none or several were, or it makes no sense.
     """
-    given = [what for what in (name, addressed.url, addressed.openai) if what is not None]
+    route = addressed.url if name is not None and (addressed.url or "").startswith("/") else None
+    given = [
+        what for what in (name, addressed.url if route is None else None, addressed.openai) if what is not None
+    ]
     if len(given) != 1:
         raise ProbeError(
             "Say what to probe, one of: my_app:handler, --url http://127.0.0.1:8000/chat, "
@@ -201,7 +205,8 @@ def _target(name: str | None, addressed: Addressed) -> Target:
         if addressed.start is not None:
             raise ProbeError("--start is for --url and --openai; a function is started by the probe itself.")
         template = parsed(addressed.json) if addressed.json else None
-        return function_target(name, template, headers=headers, answer=addressed.answer).at_port(free_port())
+        made = function_target(name, template, path=route or "/", headers=headers, answer=addressed.answer)
+        return replace(made, method=addressed.method.upper()).at_port(free_port())
     if addressed.openai is not None:
         target = openai_target(addressed.openai, addressed.model, stream=addressed.stream, headers=headers)
     else:
@@ -213,7 +218,10 @@ def _http(addressed: Addressed, headers: dict[str, str]) -> Target:
     assert addressed.url is not None
     bodiless = addressed.method.upper() in ("GET", "DELETE", "HEAD")
     template = parsed(addressed.json) if addressed.json else None if bodiless else DEFAULT_TEMPLATE
-    return http_target(addressed.url, template, method=addressed.method, headers=headers, answer=addressed.answer)
+    target = http_target(
+        addressed.url, template, method=addressed.method, headers=headers, answer=addressed.answer
+    )
+    return replace(target, guessed=template is DEFAULT_TEMPLATE)
 
 
 def _started(target: Target, start: str | None) -> Target:

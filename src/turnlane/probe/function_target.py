@@ -44,6 +44,7 @@ def function_target(
         kind="function",
         url=f"http://{HOST}:{{port}}{path}",
         json=TEMPLATE if template is None else template,
+        guessed=template is None,
         headers=headers or {},
         answer=answer,
         command=(sys.executable, "-m", "turnlane.probe.host", name, "{port}"),

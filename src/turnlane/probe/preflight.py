@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from turnlane.probe.answer_text import html_text, is_html
 from turnlane.probe.conditions import Conditions
+from turnlane.probe.description import description, paths_of
 from turnlane.probe.drive import Session
+from turnlane.probe.openapi import chat_operation
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import RequestRecord
 from turnlane.probe.trouble import ProbeError
@@ -18,6 +21,24 @@ PATIENCE_AFTER_HANG: Final = 5.0
 
 _CREDENTIALS: Final = (401, 403, 407)
 _WRONG_BODY: Final = (400, 413, 415, 422)
+
+
+async def find_operation(session: Session) -> Sequence[str]:
+    """Where nobody said what a request looks like, take it from the program's own description, if it has one.
+
+    Returns:
+        Notes for the report.
+    """
+    target = session.target
+    if not target.guessed:
+        return ()
+    place = target.path if target.path != "/" else None
+    found = chat_operation(await description(target), place)
+    if found is None:
+        return ()
+    session.target = replace(target, url=target.origin + found.url, method=found.method, json=found.json)
+    sent = f" with {json.dumps(found.json)}" if found.json is not None else ""
+    return (f"The requests are what its /openapi.json describes: {found.method} {found.url}{sent}.",)
 
 
 async def preflight(session: Session, base: Conditions) -> tuple[LevelOutcome, Sequence[str]]:
@@ -36,8 +57,21 @@ async def preflight(session: Session, base: Conditions) -> tuple[LevelOutcome, S
     request = outcome.requests[0]
     trouble = _trouble(session, request, outcome)
     if trouble is not None:
-        raise ProbeError(trouble)
+        raise ProbeError(trouble + await _advice(session, request))
     return outcome, _hanging(session, request)
+
+
+async def _advice(session: Session, request: RequestRecord) -> str:
+    """What the program's own description says of where messages go; empty if it says nothing."""
+    if request.status not in (404, 405, *_WRONG_BODY):
+        return ""
+    document = await description(session.target)
+    found = chat_operation(document)
+    if found is not None:
+        sent = f" --json '{json.dumps(found.json)}'" if found.json is not None else f" --method {found.method}"
+        return f" Its own description says: --url {session.target.origin}{found.url}{sent}"
+    paths = paths_of(document)
+    return f" It has: {', '.join(paths[:12])}." if paths else ""
 
 
 def _hanging(session: Session, request: RequestRecord) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Final
 from turnlane.probe.conditions import DEFAULT_TURNS, Conditions
 from turnlane.probe.drive import Session, Talk
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.preflight import preflight
+from turnlane.probe.preflight import find_operation, preflight
 from turnlane.probe.report import FaultReport, Report, Verdict
 from turnlane.probe.trouble import ProbeError
 
@@ -85,7 +85,7 @@ async def probe(
     watcher = watcher or Watcher()
     session.listeners.append(watcher.talk)
     watcher.step("starting the program" if session.target.starts else "asking the program")
-    first, notes = await preflight(session, plan.base)
+    first, notes = await _first_message(session, plan.base)
     outcomes, ramp_notes = await _ramp(session, plan, first, watcher)
     _check_reached(session, [first, *outcomes])
     found = await attribute(session, outcomes, watcher) if attribute is not None else Attribution()
@@ -104,6 +104,14 @@ async def probe(
         where=session.where,
         notes=(*notes, *ramp_notes, *_habit_notes(session), *found.notes),
     )
+
+
+async def _first_message(session: Session, base: Conditions) -> tuple[LevelOutcome, Sequence[str]]:
+    """Start the program and see that it can be talked to, in the way that it describes itself if need be."""
+    await session.start_program(base)
+    noted = await find_operation(session)
+    outcome, notes = await preflight(session, base)
+    return outcome, (*noted, *notes)
 
 
 async def _ramp(

@@ -37,6 +37,7 @@ class Target:
         command: the words that start the program; empty for one that runs already.
         directory: where it is started; None for the present directory.
         environment: variables that its start command sets.
+        guessed: whether nobody said what a request looks like; the program's own description may.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Target:
     command: Sequence[str] = ()
     directory: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    guessed: bool = False
 
     @property
     def starts(self) -> bool:
@@ -65,6 +67,17 @@ class Target:
         """The port that requests go to."""
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def origin(self) -> str:
+        """Its address without a path."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def path(self) -> str:
+        """The path that requests go to."""
+        return urlsplit(self.url).path
 
     @property
     def names(self) -> set[str]:

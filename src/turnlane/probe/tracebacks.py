@@ -95,6 +95,8 @@ def _javascript(lines: Sequence[str]) -> Iterator[Raised]:
 
 _PARTICULARS: Final = (
     (re.compile(r"\b(?:canary|echo)[bcdfghjkmnpqrstvwxz]{8}\b", re.IGNORECASE), "<word>"),
+    (re.compile(r"\buser \d+\b"), "user n"),
+    (re.compile(r"\border \d{4}\b"), "order n"),
     (re.compile(r"\bprobe-[a-z]{4}-\d+\b"), "<request>"),
     (re.compile(r"\b(?:user|conversation)-\d+-[a-z]{4}\b"), "<key>"),
     (re.compile(r"\b(?:call|chatcmpl|req|run|msg)[_-][0-9A-Za-z-]{6,}"), "<id>"),
