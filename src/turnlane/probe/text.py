@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from turnlane.probe.html import headline_of_clean
-from turnlane.probe.report import Evidence, Leak, Level, Report, RequestRecord, Verdict
+from turnlane.probe.report import Evidence, Frame, Leak, Level, Report, RequestRecord, Verdict
 
 MAX_CAUSES: Final = 6
 MAX_LEAKS: Final = 4
@@ -135,7 +135,7 @@ def _causes(requests: Sequence[RequestRecord]) -> list[RenderableType]:
             Padding(Text.assemble((f"{number} × ", "bold red"), told, (f" ({cause.source}{who})", "dim")), (0, 2))
         )
         if cause.frames:
-            last = cause.frames[-1]
+            last = told_frame(cause.frames)
             lines.append(
                 Padding(Text(f"at {last.file}:{last.line} {last.function}: {last.text}", style="dim"), (0, 6))
             )
@@ -144,11 +144,18 @@ def _causes(requests: Sequence[RequestRecord]) -> list[RenderableType]:
     return lines
 
 
+def told_frame(frames: Sequence[Frame]) -> Frame:
+    """The innermost frame of the program's own; the innermost of all when none is."""
+    own = [frame for frame in frames if "site-packages" not in frame.file and "dist-packages" not in frame.file]
+    return (own or list(frames))[-1]
+
+
 def _leaks(leaks: Sequence[Leak]) -> list[RenderableType]:
     if not leaks:
         return []
     lines: list[RenderableType] = [Text(f"\n{len(leaks)} leaks, such as", style="bold")]
-    for leak in leaks[:MAX_LEAKS]:
+    pairs = {(leak.seen_by, leak.owner, leak.where): leak for leak in reversed(leaks)}
+    for leak in list(reversed(pairs.values()))[:MAX_LEAKS]:
         users = f"{leak.concurrency} at once"
         told = f"{leak.seen_by}'s {leak.where} held {leak.word}, the word of {leak.owner}, {users}: "
         lines.append(Padding(Text.assemble(told, (f"“{leak.text}”", "dim")), (0, 2)))
