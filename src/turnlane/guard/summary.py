@@ -40,6 +40,11 @@ def text(records: Sequence[Record], *, directory: str | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def one(record: Record) -> str:
+    """One hazard, as it is shown when it is seen."""
+    return "\n".join(_hazard(record, 1, 1, os.path.join(os.getcwd(), ""))) + "\n"
+
+
 def headline(found: Sequence[tuple[Record, int, int]], records: Sequence[Record]) -> str:
     """One line: how many hazards, in how many processes."""
     processes = len({record["pid"] for record in records if record["kind"] == "start"}) or 1

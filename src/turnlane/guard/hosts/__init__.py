@@ -7,7 +7,19 @@ from typing import Final
 
 from turnlane.guard import journals
 
-HOSTS: Final = ("asgi", "wsgi")
+HOSTS: Final = (
+    "asgi",
+    "wsgi",
+    "aiohttp",
+    "tornado",
+    "sanic",
+    "django",
+    "queues",
+    "pages",
+    "ipython",
+    "aws_lambda",
+    "pytest",
+)
 
 
 def install() -> None:

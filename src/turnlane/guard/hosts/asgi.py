@@ -120,7 +120,7 @@ def _exchange(scope: Scope) -> Exchange | None:
         query = scope.get("query_string", b"").decode("latin-1")
         method = scope.get("method", "WEBSOCKET")
         exchange = Exchange("asgi", method, scope["path"], headers, query)
-        exchange.request.notes["headers"] = scope["headers"]
+        exchange.request.notes.update(headers=scope["headers"], exchange=exchange)
     except Exception as error:
         journals.trouble("asgi request", error)
         return None

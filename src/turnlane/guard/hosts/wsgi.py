@@ -131,6 +131,7 @@ class _Pieces:
             try:
                 piece = next(self._iterator)
             except StopIteration:
+                _end(self._exchange)
                 raise
             except BaseException as error:
                 self._exchange.error = error
@@ -145,6 +146,11 @@ class _Pieces:
                     self._pieces.close()
         finally:
             _end(self._exchange)
+
+    def __del__(self) -> None:
+        # A server that stopped half-way through and never closed it.
+        with contextlib.suppress(Exception):
+            requests.end(self._exchange.request)
 
 
 class _CountedPieces(_Pieces):

@@ -1,0 +1,88 @@
+"""aiohttp's web server."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+from turnlane.guard import journals, requests, runs
+from turnlane.guard.hosts.http import Exchange
+from turnlane.guard.imports import when_imported
+from turnlane.guard.patching import replace
+
+
+def install() -> None:
+    """Wait for the server."""
+    when_imported("aiohttp.web_app", _application)
+    when_imported("aiohttp.web_request", _request)
+
+
+def _application(module: ModuleType) -> None:
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        async def _handle(self: Any, request: Any) -> Any:
+            exchange = _exchange(request)
+            if exchange is None:
+                return await original(self, request)
+            for variable in (requests.current, runs.current, runs.current_tool):
+                variable.set(None)  # a connection's task handles one request after the other
+            with requests.within(exchange.request):
+                try:
+                    response = await original(self, request)
+                except BaseException as error:
+                    _raised(exchange, error)
+                    raise
+                else:
+                    exchange.status = getattr(response, "status", None)
+                    exchange.answered(_body(response))
+                    return response
+                finally:
+                    exchange.ended()
+
+        return _handle
+
+    replace(module.Application, "_handle", make)
+
+
+def _exchange(request: Any) -> Exchange | None:
+    try:
+        exchange = Exchange("aiohttp", request.method, request.path, request.headers.items(), request.query_string)
+        exchange.request.notes["exchange"] = exchange
+    except Exception as error:
+        journals.trouble("aiohttp request", error)
+        return None
+    return exchange
+
+
+def _raised(exchange: Exchange, error: BaseException) -> None:
+    status = getattr(error, "status", None)
+    if isinstance(status, int):  # aiohttp's own HTTP exceptions are answers
+        exchange.status = status
+        exchange.answered(_body(error))
+    else:
+        exchange.error = error
+
+
+def _body(response: Any) -> bytes:
+    body = getattr(response, "body", None)
+    return body if isinstance(body, bytes) else b""
+
+
+def _request(module: ModuleType) -> None:
+    """What the program reads of a request's body, and its path's parameters by then."""
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        async def read(self: Any) -> Any:
+            body = await original(self)
+            request = requests.current.get()
+            exchange = request.notes.get("exchange") if request is not None else None
+            if isinstance(exchange, Exchange):
+                exchange.received(body, more=False)
+                exchange.request.learn(dict(self.match_info or {}))
+            return body
+
+        return read
+
+    replace(module.BaseRequest, "read", make)

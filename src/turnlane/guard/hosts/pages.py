@@ -1,0 +1,55 @@
+"""Pages with a session on the server: Streamlit and Chainlit. Each run of a page is a request of its session."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+from turnlane.guard import journals
+from turnlane.guard.hosts.calls import watch, wrapped
+from turnlane.guard.imports import when_imported
+from turnlane.guard.patching import replace
+from turnlane.guard.requests import Request
+
+
+def install() -> None:
+    """Wait for both."""
+    when_imported("streamlit.runtime.scriptrunner.script_runner", _streamlit)
+    when_imported("chainlit.utils", _chainlit)
+
+
+def _streamlit(module: ModuleType) -> None:
+    journals.note_where(server="streamlit")
+    watch(module.ScriptRunner, "_run_script", _script_run)
+
+
+def _script_run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+    runner = args[0]
+    name = os.path.basename(getattr(runner, "_main_script_path", "") or "page")
+    return Request("streamlit", f"run of {name}", keys={"session": str(runner._session_id)})
+
+
+def _chainlit(module: ModuleType) -> None:
+    journals.note_where(server="chainlit")
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def wrap_user_function(user_function: Any, *args: Any, **kwargs: Any) -> Any:
+            # Inside the session's context, which its own wrapper of the callback has.
+            whose = functools.partial(_callback, getattr(user_function, "__name__", "callback"))
+            return wrapped(original(user_function, *args, **kwargs), whose)
+
+        return wrap_user_function
+
+    replace(module, "wrap_user_function", make)
+
+
+def _callback(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+    context = sys.modules.get("chainlit.context")
+    known = context.context_var.get(None) if context is not None else None
+    if known is None:  # at the application's start, say
+        return None
+    return Request("chainlit", name, keys={"session": str(known.session.id)})
