@@ -1,7 +1,99 @@
-"""Not written yet."""
+"""Whose work a thread does: the current request, run and tool of the guard travel with what is handed to a thread.
+
+Only these: the program's own context variables go where Python lets them go, and nowhere else.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures.thread
+import contextlib
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any, Final
+
+from turnlane.guard import requests, runs
+from turnlane.guard.patching import replace
+
+_TRAVELLING: Final[tuple[ContextVar[Any], ...]] = (requests.current, runs.current, runs.current_tool)
+
 
 def install() -> None:
-    """Nothing yet."""
+    """Watch the hand-over to threads."""
+    replace(ThreadPoolExecutor, "submit", _watched_submit)
+    replace(threading.Thread, "start", _watched_start)
+    replace(threading.Thread, "_bootstrap_inner", _watched_bootstrap)
+
+
+def carried() -> tuple[Any, ...] | None:
+    """What must travel from here; None when there is nothing."""
+    values = tuple(variable.get() for variable in _TRAVELLING)
+    return values if any(value is not None for value in values) else None
+
+
+class Carried:
+    """A function with whose work it is."""
+
+    __slots__ = ("__wrapped__", "function", "values")
+
+    def __init__(self, function: Callable[..., Any], values: tuple[Any, ...]) -> None:
+        self.function = self.__wrapped__ = function
+        self.values = values
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        tokens = [variable.set(value) for variable, value in zip(_TRAVELLING, self.values, strict=True)]
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            for variable, token in zip(_TRAVELLING, tokens, strict=True):
+                with contextlib.suppress(ValueError):
+                    variable.reset(token)
+
+
+def _watched_submit(original: Any) -> Any:
+    @functools.wraps(original)
+    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        values = carried()
+        return original(self, fn if values is None else Carried(fn, values), *args, **kwargs)
+
+    return submit
+
+
+_starting: dict[int, tuple[Any, ...]] = {}
+
+
+def _watched_start(original: Any) -> Any:
+    @functools.wraps(original)
+    def start(self: Any) -> Any:
+        values = carried()
+        if values is not None and not _serves_many(self):
+            _starting[id(self)] = values
+        try:
+            return original(self)
+        finally:
+            _starting.pop(id(self), None)
+
+    return start
+
+
+def _watched_bootstrap(original: Any) -> Any:
+    @functools.wraps(original)
+    def _bootstrap_inner(self: Any) -> Any:
+        for variable, value in zip(_TRAVELLING, _starting.pop(id(self), ()), strict=False):
+            variable.set(value)
+        return original(self)
+
+    return _bootstrap_inner
+
+
+def _serves_many(thread: Any) -> bool:
+    target = getattr(thread, "_target", None)
+    if target is concurrent.futures.thread._worker or isinstance(
+        getattr(target, "__self__", None), asyncio.AbstractEventLoop
+    ):
+        return True
+    kind = type(thread)
+    return kind is not threading.Thread and kind.__module__.partition(".")[0] in ("anyio", "concurrent", "asgiref")

@@ -1,7 +1,332 @@
-"""Not written yet."""
+"""Loops that are started where one runs (TL101, TL102), elsewhere (TL103), nested (TL105), at import (TL113), or
+with no coroutine (TL109). Other rules about loops have their own files."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
+import os
+import re
+import sys
+from types import ModuleType
+from typing import Any, Final
+
+from turnlane.guard import (
+    at_import,
+    blocked,
+    journals,
+    legacy_loops,
+    loop_owners,
+    patching,
+    requests,
+    self_deadlock,
+    stacks,
+    unawaited,
+)
+from turnlane.guard.imports import when_imported
+from turnlane.guard.journal import HazardError, Sighting
+from turnlane.guard.loop_owners import Owner
+from turnlane.guard.meetings import with_stacks
+from turnlane.guard.patching import replace
+from turnlane.guard.stacks import Stack
+
+_MACHINERY: Final = (
+    os.path.dirname(asyncio.__file__) + os.sep,
+    os.path.dirname(os.path.abspath(__file__)) + os.sep,
+)
+_AWAITED: Final = re.compile(r"object (\w+) can't be used in 'await' expression")
+CHATS: Final = ("ChatResult", "RunResponse")
+
 
 def install() -> None:
-    """Nothing yet."""
+    """Watch every way to start a loop."""
+    _patch_runners()
+    _patch_loop_class(asyncio.BaseEventLoop)
+    when_imported("uvloop", lambda module: _patch_loop_class(module.Loop))
+    for name in ("nest_asyncio", "nest_asyncio2"):
+        when_imported(name, _patch_nest)
+    when_imported("anyio._core._eventloop", _patch_anyio)
+    when_imported("asgiref.sync", _patch_asgiref)
+    legacy_loops.install()
+    self_deadlock.install()
+    at_import.install()
+    blocked.install()
+    _note_the_running_loop()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=loop_owners.forked)
+
+
+def uninstall() -> None:
+    """Stop the watch."""
+    blocked.uninstall()
+    loop_owners.started.clear()
+    loop_owners.stopping.clear()
+
+
+def _note_the_running_loop() -> None:
+    """In a notebook, or by `guard.install()` inside a coroutine, the loop runs before the guard does."""
+    loop = asyncio._get_running_loop()
+    if loop is not None:
+        loop_owners.begins(loop, stacks.NO_STACK)
+
+
+def _patch_runners() -> None:
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def run(main: Any, *args: Any, **kwargs: Any) -> Any:
+            fresh = before("asyncio.run", main, only_coroutines=True)
+            try:
+                return original(main, *args, **kwargs)
+            except TypeError as error:
+                if fresh:
+                    look_at(error)
+                raise
+
+        return run
+
+    wrapped = make(asyncio.run)
+    for module in (asyncio.runners, asyncio):
+        replace(module, "run", lambda _: wrapped)
+
+    def make_method(original: Any) -> Any:
+        @functools.wraps(original)
+        def run(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
+            fresh = before("Runner.run", coro, only_coroutines=True)
+            try:
+                return original(self, coro, *args, **kwargs)
+            except TypeError as error:
+                if fresh:
+                    look_at(error)
+                raise
+
+        return run
+
+    replace(asyncio.Runner, "run", make_method)
+
+
+def _patch_loop_class(kind: type) -> None:
+    """A class of loops, whose methods may be its own or those of a native base."""
+    _put(kind, "run_until_complete", _watched_until_complete)
+    _put(kind, "run_forever", _watched_forever)
+
+
+def _put(kind: type, name: str, make: Any) -> None:
+    if name in vars(kind):
+        replace(kind, name, make)
+    elif not getattr(getattr(kind, name), patching.MARK, False):
+        made = make(getattr(kind, name))
+        setattr(made, patching.MARK, True)
+        patching.add(kind, name, made)
+
+
+def _watched_until_complete(original: Any) -> Any:
+    @functools.wraps(original)
+    def run_until_complete(self: Any, future: Any) -> Any:
+        fresh = before("run_until_complete", future, loop=self)
+        try:
+            return original(self, future)
+        except TypeError as error:
+            if fresh:
+                look_at(error)
+            raise
+
+    return run_until_complete
+
+
+def _watched_forever(original: Any) -> Any:
+    @functools.wraps(original)
+    def run_forever(self: Any) -> Any:
+        before("run_forever", None, loop=self)
+        if self.is_running() or asyncio._get_running_loop() is not None:
+            return original(self)  # raises
+        owner = loop_owners.begins(self, stacks.capture(limit=80))
+        try:
+            return original(self)
+        finally:
+            loop_owners.ends(owner)
+
+    return run_forever
+
+
+def before(entry: str, main: Any, *, loop: Any = None, only_coroutines: bool = False) -> bool:
+    """What a call that starts a loop shows before it is done.
+
+    Returns:
+        Whether it is the program's own call: not asyncio's, from inside one that has been looked at.
+
+    Raises:
+        HazardError: strict mode.
+    """
+    try:
+        if sys._getframe(2).f_code.co_filename.startswith(_MACHINERY):
+            return False
+        owner = loop_owners.owner_here()
+        if owner is None and loop is None and inspect.iscoroutine(main) and not at_import.importing():
+            return True
+        stack = stacks.capture(2)
+        sighting = _seen(entry, main, stack, owner, loop, only_coroutines)
+        if sighting is not None:
+            # The coroutine will never run: that is this mistake's doing, and no second one.
+            unawaited.excuse(main)
+            journals.report(sighting)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble(f"before {entry}", error)
+    return True
+
+
+def _seen(
+    entry: str, main: Any, stack: Stack, owner: Owner | None, loop: Any, only_coroutines: bool
+) -> Sighting | None:
+    if (sighting := at_import.started(entry, stack)) is not None:
+        return sighting
+    if owner is not None:
+        return nested(entry, stack, owner)
+    if loop is not None and loop.is_running():
+        return runs_elsewhere(entry, stack, loop)
+    if main is not None and not _runnable(main, only_coroutines):
+        return no_coroutine(entry, main, stack)
+    if loop is not None:
+        return legacy_loops.run(loop, stack)
+    return None
+
+
+def _runnable(main: Any, only_coroutines: bool) -> bool:
+    if only_coroutines and sys.version_info < (3, 14):
+        # A future is refused too, but that is not a finished call.
+        return inspect.iscoroutine(main) or asyncio.iscoroutine(main) or asyncio.isfuture(main)
+    return inspect.isawaitable(main) or asyncio.isfuture(main)
+
+
+def nested(entry: str, stack: Stack, owner: Owner) -> Sighting:
+    """A loop is started in a thread whose loop runs."""
+    notebook = loop_owners.in_notebook()
+    whose = "the notebook's loop runs in this thread already" if notebook else "a loop runs in this thread already"
+    return _sighting(
+        "TL102" if notebook else "TL101",
+        f"{entry} is called where {whose} ({owner.who}): Python refuses, and the coroutine never runs.",
+        stack,
+        ("the first owner: this loop was started here", owner.stack),
+        ("the second: a loop is started here", stack),
+    )
+
+
+def runs_elsewhere(entry: str, stack: Stack, loop: Any) -> Sighting:
+    """A loop is to be run that another thread runs."""
+    owner = loop_owners.owner_of(loop)
+    return _sighting(
+        "TL103",
+        f"{entry} is called for a loop that another thread runs"
+        + (f" ({owner.who})" if owner else "")
+        + ": only that thread may run it.",
+        stack,
+        ("the first owner: this loop was started here", owner.stack if owner else ()),
+        ("the second: the same loop is started here", stack),
+    )
+
+
+def no_coroutine(entry: str, main: Any, stack: Stack) -> Sighting:
+    """A loop is started with the result of a call that has been done."""
+    kind = type(main).__name__
+    return _sighting(
+        "TL109",
+        f"{entry} was given {_a(kind)}, not a coroutine: the call that made it has run to its end, and its "
+        "result is lost.",
+        stack,
+        ("here", stack),
+        object=kind,
+    )
+
+
+def look_at(error: BaseException) -> None:
+    """An exception that left a program or a handler: was a finished chat awaited (TL109)?"""
+    found = _AWAITED.search(str(error)) if isinstance(error, TypeError) else None
+    if found is None or not (found[1] in CHATS or "autogen" in sys.modules):
+        return
+    stack = stacks.of_exception(error)
+    journals.report_aside(
+        _sighting(
+            "TL109",
+            f"{_a(found[1])} was awaited: the call that made it has run to its end, and its result is lost.",
+            stack,
+            ("here", stack),
+            object=found[1],
+        )
+    )
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'AEIOUaeiou' else 'a'} {kind}"
+
+
+def _sighting(
+    code: str, message: str, stack: Stack, *titled: tuple[str, Stack], object: str | None = None
+) -> Sighting:
+    request = requests.current.get()
+    return Sighting(
+        code=code,
+        message=message,
+        stack=stack,
+        stacks=with_stacks(*titled),
+        object=object,
+        request=request.id if request else None,
+        conversation=request.conversation if request else None,
+        task=_task(),
+    )
+
+
+def _task() -> str | None:
+    if asyncio._get_running_loop() is None:
+        return None
+    task = asyncio.current_task()
+    return task.get_name() if task is not None else None
+
+
+def _patch_nest(module: ModuleType) -> None:
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def apply(*args: Any, **kwargs: Any) -> Any:
+            stack = stacks.capture()
+            name = module.__name__
+            journals.report(
+                _sighting(
+                    "TL105",
+                    f"{name}.apply() lets calls run the loop from inside the loop: a run can then return only after "
+                    "the runs that began after it, and uvloop refuses it.",
+                    stack,
+                    (f"{name}.apply() is called here", stack),
+                )
+            )
+            return original(*args, **kwargs)
+
+        return apply
+
+    replace(module, "apply", make)
+
+
+def _patch_anyio(module: ModuleType) -> None:
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def run(func: Any, *args: Any, **kwargs: Any) -> Any:
+            before("anyio.run", None)
+            return original(func, *args, **kwargs)
+
+        return run
+
+    wrapped = make(module.run)
+    replace(module, "run", lambda _: wrapped)
+    # `anyio` itself imports the name after this module has run.
+
+
+def _patch_asgiref(module: ModuleType) -> None:
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+            before("async_to_sync", None)
+            return original(self, *args, **kwargs)
+
+        return __call__
+
+    replace(module.AsyncToSync, "__call__", make)

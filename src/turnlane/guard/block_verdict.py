@@ -1,0 +1,109 @@
+"""Whether a callback that held the loop did harm, or only seemed to: imports, debuggers, a busy machine, a script
+alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import linecache
+import os
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from turnlane.guard import loop_owners, objects, requests, stacks
+from turnlane.guard.loop_owners import Owner
+from turnlane.guard.stacks import Stack
+
+if TYPE_CHECKING:
+    from turnlane.guard.blocked import Block, Watch
+
+COMPUTES: Final = 0.5
+"""From this share of processor time on, a callback computes; below, it waits."""
+BUSY: Final = 0.5
+"""With this share of the looks missing, the watch itself had no time: the machine is busy."""
+
+_DEBUGGERS: Final = re.compile(r"[/\\](?:pdb|bdb|ipdb|pudb)(?:\.py|[/\\])|debugpy|pydevd")
+_TERMINAL: Final = re.compile(r"\binput\(|\bgetpass\(|stdin\.|\bPrompt\.ask\(|\.prompt\(|console\.input\(")
+_TERMINAL_FILES: Final = ("getpass.py", "readline.py")
+_STARTING: Final = re.compile(
+    r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
+)
+_AWAITED: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
+
+_ALONE: Final = ("ipython", "pytest", "celery", "streamlit", "lambda", "rq", "dramatiq")
+"""Hosts that do one piece of work at a time in a thread."""
+
+_computed: Counter[str] = Counter()
+
+
+def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
+    """What held the loop, as part of a sentence; None when it is no mistake of the program."""
+    if excused(inside) or not anybody_waits(owner):
+        return None
+    seconds = block.seconds * (1 - min(block.starved, 1.0))
+    if seconds < watch.threshold:
+        return None
+    users = next((number for number, (code, _) in enumerate(inside) if stacks.is_users(code.co_filename)), None)
+    computes = _share_of_cpu(block) >= COMPUTES
+    if computes:
+        return _computes(inside, users, seconds, watch.threshold)
+    if block.looks < BUSY * block.seconds / watch.pause:
+        return None
+    if users is None and seconds < 4 * watch.threshold:
+        return None
+    return "a call that waits"
+
+
+def _share_of_cpu(block: Block) -> float:
+    """Of the time in which the machine let it."""
+    if block.cpu is None:
+        return 1.0 if block.moved > block.looks / 2 else 0.0
+    return block.cpu / max(1 - block.starved, 0.01)
+
+
+def _computes(inside: Stack, users: int | None, seconds: float, threshold: float) -> str | None:
+    """A computation is the user's when the user called it; not what a framework does once, to warm up."""
+    by_framework = users is None or any(code.co_flags & _AWAITED for code, _ in inside[:users])
+    if by_framework:
+        place = str(stacks.place_of(inside))
+        _computed[place] += 1
+        if users is None or _computed[place] < 3 or seconds < 2 * threshold:
+            return None
+    return "a computation"
+
+
+def excused(inside: Stack) -> bool:
+    """Whether it imports, is debugged, asks at the terminal, or belongs to the start or the end of a server."""
+    if not inside:
+        return True
+    for code, _ in inside:
+        name = code.co_filename
+        if name.startswith("<frozen importlib") or _DEBUGGERS.search(name):
+            return True
+        if _STARTING.search(code.co_qualname) and not stacks.is_users(name):
+            return True
+    if os.path.basename(inside[0][0].co_filename) in _TERMINAL_FILES:
+        return True
+    place = stacks.place_of(inside)
+    return _TERMINAL.search(linecache.getline(place.file, place.line)) is not None
+
+
+def anybody_waits(owner: Owner) -> bool:
+    """Whether the loop has other work: a script's only task holds up nobody, nor does a notebook's cell."""
+    if _run_goes_on(owner):
+        return True
+    if loop_owners.in_notebook():
+        return False
+    if any(request.host not in _ALONE for request in tuple(requests.active)):
+        return True
+    loop = owner.loop()
+    with contextlib.suppress(RuntimeError):  # the set of tasks changes while it is read
+        return loop is not None and len(asyncio.all_tasks(loop)) > 1
+    return True
+
+
+def _run_goes_on(owner: Owner) -> bool:
+    loop = owner.loop()
+    return any(run.running and run.loop is loop for _, watched in objects.every() for run in tuple(watched.active))

@@ -1,0 +1,40 @@
+"""What the operating system says of one thread: how long it computed, and how long it wanted to and could not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final, NamedTuple
+
+_TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+
+
+class ThreadTimes(NamedTuple):
+    """Seconds since the thread began.
+
+    Attributes:
+        cpu: it computed.
+        starved: it was ready to, but the machine had no processor for it.
+    """
+
+    cpu: float
+    starved: float
+
+
+def times_of(native: int) -> ThreadTimes | None:
+    """The times of the thread with this native identity; None where the system does not say (not Linux)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        cpu, starved, _ = _read(f"/proc/self/task/{native}/schedstat").split()
+        return ThreadTimes(int(cpu) / 1e9, int(starved) / 1e9)
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        fields = _read(f"/proc/self/task/{native}/stat").rpartition(b") ")[2].split()
+        return ThreadTimes((int(fields[11]) + int(fields[12])) * _TICK, 0.0)
+    return None
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)
