@@ -7,42 +7,30 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from turnlane.cli.complaint import FAILED, Complaint
-from turnlane.practice import PortUnavailable, Script, ScriptError, load_script
-from turnlane.probe.conditions import Conditions
-from turnlane.probe.drive import Bounds, Session
-from turnlane.probe.function_target import function_target
+from turnlane.practice import PortUnavailable
+from turnlane.probe.drive import Session
 from turnlane.probe.html import page
-from turnlane.probe.inject import Injection, parse_injection
 from turnlane.probe.live import LiveTable, progress
-from turnlane.probe.model_side import ModelSide, PracticeSide
+from turnlane.probe.options import Prepared, ProbeOptions, run
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.program import command_words
-from turnlane.probe.reach import check_reach, free_port
 from turnlane.probe.report import Report
-from turnlane.probe.run import Attribution, Attributor, Plan, Watcher
-from turnlane.probe.run import probe as run_probe
+from turnlane.probe.run import Attribution, Attributor, Watcher
 from turnlane.probe.talk import MESSAGES
-from turnlane.probe.target import Target, http_target, openai_target
-from turnlane.probe.template import parsed
 from turnlane.probe.text import text
 from turnlane.probe.trouble import ProbeError
-from turnlane.probe.upstream import RecordingProxy
 
-Failing = Literal["leak", "error", "lost"]
 OutputFormat = Literal["full", "json", "html"]
 
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
-
-DEFAULT_TEMPLATE: Final = {"message": "{prompt}", "conversation_id": "{conversation}", "user_id": "{user}"}
 
 
 @Parameter(name="*")
@@ -53,8 +41,7 @@ class Addressed:
     url: str | None = None
     """Address of any program behind HTTP; may hold {port}, {conversation} and {user}. For an app: the route."""
     json: str | None = None
-    """What is sent, with {prompt}, {conversation} and {user}; {messages} is the whole history. Without it:
-    what the program's /openapi.json describes."""
+    """What is sent, with {prompt}, {conversation}, {user} or {messages}. Without: as /openapi.json describes it."""
     method: str = "POST"
     """HTTP method."""
     header: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
@@ -144,9 +131,11 @@ def probe(
         A function or an ASGI app: my_app:handler or app.py:handler. Else give --url or --openai.
     """
     failing = _failing(reported.fail_on)
+    _check_writable(reported.output)
     try:
-        report = asyncio.run(_probed(target, addressed, provided, ramp, attributed=reported.attribute))
-    except (ProbeError, ScriptError) as error:
+        options = _options(target, addressed, provided, ramp)
+        report = asyncio.run(_probed(options, attributed=reported.attribute))
+    except ProbeError as error:
         raise Complaint(str(error)) from None
     except PortUnavailable as error:
         raise Complaint(error.strerror or str(error), FAILED) from None
@@ -154,83 +143,50 @@ def probe(
     return FAILED if _fails(report, failing) else 0
 
 
-async def _probed(
-    name: str | None, addressed: Addressed, provided: Provided, ramp: Ramp, *, attributed: bool
-) -> Report:
-    target = _target(name, addressed)
-    check_reach(target.host, allow_remote=addressed.allow_remote)
-    injection = parse_injection(provided.inject) if provided.inject else None
-    conditions = injection.applied(Conditions()) if injection else Conditions()
-    session = Session(
-        target,
-        _model_side(provided),
-        bounds=Bounds(seconds=ramp.max_seconds, requests=ramp.max_requests, timeout=ramp.timeout),
-        messages=tuple(ramp.prompt) or MESSAGES,
-        keep_keys=provided.upstream is not None,
-    )
-    plan = Plan(levels=_levels(ramp.levels), rounds=ramp.rounds, turns=ramp.turns, base=conditions)
+async def _probed(options: ProbeOptions, *, attributed: bool) -> Report:
     watcher = progress(sys.stderr)
-    async with session:
-        if not target.starts:
-            sys.stderr.write(f"the program must call its models at {session.side.base_url}\n")
-        with watcher if isinstance(watcher, LiveTable) else nullcontext():
-            attribute = _attributor(target, injection) if attributed else None
-            return await run_probe(session, plan, attribute=attribute, watcher=watcher)
+    with watcher if isinstance(watcher, LiveTable) else nullcontext():
+        return await run(options, attributor=_attributor if attributed else None, watcher=watcher, ready=_where_to)
 
 
-def _attributor(target: Target, injection: Injection | None) -> Attributor:
+def _where_to(session: Session) -> None:
+    """A program that runs already must have been pointed at the provider by the user."""
+    if not session.target.starts:
+        sys.stderr.write(f"the program must call its models at {session.side.base_url}\n")
+
+
+def _attributor(prepared: Prepared) -> Attributor:
     async def attribute(session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
         return Attribution()
 
     return attribute
 
 
-def _target(name: str | None, addressed: Addressed) -> Target:
-    """The one target that was asked for.
-
-    Raises:
-        ProbeError: none or several were, or it makes no sense.
-    """
-    route = addressed.url if name is not None and (addressed.url or "").startswith("/") else None
-    given = [
-        what for what in (name, addressed.url if route is None else None, addressed.openai) if what is not None
-    ]
-    if len(given) != 1:
-        raise ProbeError(
-            "Say what to probe, one of: my_app:handler, --url http://127.0.0.1:8000/chat, "
-            "--openai http://127.0.0.1:8080/v1."
-        )
-    headers = dict(map(_header, addressed.header))
-    if name is not None:
-        if addressed.start is not None:
-            raise ProbeError("--start is for --url and --openai; a function is started by the probe itself.")
-        template = parsed(addressed.json) if addressed.json else None
-        made = function_target(name, template, path=route or "/", headers=headers, answer=addressed.answer)
-        return replace(made, method=addressed.method.upper()).at_port(free_port())
-    if addressed.openai is not None:
-        target = openai_target(addressed.openai, addressed.model, stream=addressed.stream, headers=headers)
-    else:
-        target = _http(addressed, headers)
-    return _started(target, addressed.start)
-
-
-def _http(addressed: Addressed, headers: dict[str, str]) -> Target:
-    assert addressed.url is not None
-    bodiless = addressed.method.upper() in ("GET", "DELETE", "HEAD")
-    template = parsed(addressed.json) if addressed.json else None if bodiless else DEFAULT_TEMPLATE
-    target = http_target(
-        addressed.url, template, method=addressed.method, headers=headers, answer=addressed.answer
+def _options(target: str | None, addressed: Addressed, provided: Provided, ramp: Ramp) -> ProbeOptions:
+    return ProbeOptions(
+        target=target,
+        url=addressed.url,
+        json=addressed.json,
+        method=addressed.method,
+        headers=dict(map(_header, addressed.header)),
+        answer=addressed.answer,
+        openai=addressed.openai,
+        model=addressed.model,
+        stream=addressed.stream,
+        start=addressed.start,
+        allow_remote=addressed.allow_remote,
+        provider_port=provided.provider_port,
+        script=provided.script,
+        upstream=provided.upstream,
+        inject=provided.inject,
+        levels=_levels(ramp.levels),
+        rounds=ramp.rounds,
+        turns=ramp.turns,
+        prompts=tuple(ramp.prompt) or MESSAGES,
+        max_requests=ramp.max_requests,
+        max_seconds=ramp.max_seconds,
+        timeout=ramp.timeout,
     )
-    return replace(target, guessed=template is DEFAULT_TEMPLATE)
-
-
-def _started(target: Target, start: str | None) -> Target:
-    if start is not None:
-        words, settings = command_words(start)
-        target = replace(target, command=words, environment=settings)
-    if "{port}" in target.url or any("{port}" in word for word in target.command):
-        target = target.at_port(free_port())
-    return target
 
 
 def _header(given: str) -> tuple[str, str]:
@@ -251,15 +207,6 @@ def _levels(given: str) -> tuple[int, ...]:
     return levels
 
 
-def _model_side(provided: Provided) -> ModelSide:
-    if provided.upstream is not None:
-        if provided.script is not None or provided.inject is not None:
-            raise ProbeError("--upstream passes calls on to a real provider: leave out --script and --inject.")
-        return RecordingProxy(provided.upstream, provided.provider_port)
-    script: Script | None = load_script(provided.script) if provided.script is not None else None
-    return PracticeSide(script, provided.provider_port)
-
-
 def _failing(given: str) -> frozenset[str]:
     words = frozenset(word.strip() for word in given.split(",") if word.strip())
     unknown = sorted(words - {"leak", "error", "lost"})
@@ -271,6 +218,12 @@ def _failing(given: str) -> frozenset[str]:
 def _fails(report: Report, failing: frozenset[str]) -> bool:
     found = {"leak": not report.no_leaks, "error": not report.no_errors, "lost": not report.no_lost}
     return any(found[word] for word in failing)
+
+
+def _check_writable(output: Path | None) -> None:
+    """Told before the probe, not after two minutes of it."""
+    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
+        raise Complaint(f"{output} cannot be written: name a file in a folder that exists with --output")
 
 
 def _write(report: Report, reported: Reported) -> None:
