@@ -7,7 +7,7 @@ once: two sources that are each wrong now and then are seldom wrong together. Se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -78,12 +78,13 @@ def verdicts_of(signs: Iterable[Sign], static: Sequence[StaticFinding] = ()) -> 
     return tuple(sorted(found, key=lambda verdict: (-verdict.confidence, verdict.code)))
 
 
-def _chosen(sign: Sign, sure: Iterable[str], static: Sequence[StaticFinding]) -> str:
-    """Of several candidates the one that a sure sign or `check` names, else the likeliest."""
+def _chosen(sign: Sign, sure: Set[str], static: Sequence[StaticFinding]) -> str:
+    """Of several candidates the one that a sure sign names, else one that `check` finds, else the likeliest."""
     if len(sign.codes) == 1:
         return sign.codes[0]
-    named = [*sure, *(finding.code for finding in static)]
-    return next((code for code in sign.codes if code in named), sign.codes[0])
+    checked = {finding.code for finding in static}
+    named = [*(code for code in sign.codes if code in sure), *(code for code in sign.codes if code in checked)]
+    return next(iter(named), sign.codes[0])
 
 
 def _verdict(code: str, signs: Sequence[Sign], static: Sequence[StaticFinding]) -> Verdict:

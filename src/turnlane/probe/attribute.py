@@ -1,0 +1,209 @@
+"""After the ramp: trials, experiments, and the verdicts that follow from all that was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from turnlane.practice import Script
+from turnlane.probe.conditions import Conditions
+from turnlane.probe.drive import Session
+from turnlane.probe.experiments import (
+    Case,
+    Experiment,
+    Experimented,
+    experiment_signs,
+    judged,
+    note_of,
+    wanted_for,
+    without_each_tool,
+)
+from turnlane.probe.failures import failures_in, plainest
+from turnlane.probe.inject import Injection, fault_reports
+from turnlane.probe.outcome import LevelOutcome
+from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
+from turnlane.probe.report import Hazard
+from turnlane.probe.restarts import dies_with_process, outlives_restart
+from turnlane.probe.run import Attribution, Attributor, Watcher
+from turnlane.probe.standstill import standstill_signs
+from turnlane.probe.subject import Subject
+from turnlane.probe.symptoms import signs_of_messages
+from turnlane.probe.trial_signs import ADVICE, as_note, repeats, trial_signs
+from turnlane.probe.trials import TRIALS
+from turnlane.probe.verdict import Sign, StaticFinding, verdicts_of
+
+RESERVE: Final = 3.0
+"""Seconds kept for stopping the program and writing the report."""
+START: Final = 5.0
+"""Seconds that a fresh start of the program may take, if none was seen."""
+
+
+def attributor(
+    *,
+    static: Iterable[tuple[str, str, int, str]] = (),
+    injection: Injection | None = None,
+    script: Script | None = None,
+    practice: bool = True,
+) -> Attributor:
+    """What finds the causes of what a ramp showed.
+
+    Args:
+        static: what `check` finds in the target's sources: code, file, line and message.
+        injection: what `--inject` asked for; its faults stand during the ramp.
+        script: the script of `--script`.
+        practice: whether the practice provider answers, not a real one.
+    """
+    findings = [StaticFinding(code=c, file=f, line=n, message=m) for c, f, n, m in static]
+
+    async def attribute(session: Session, levels: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
+        target = session.target
+        subject = Subject(
+            starts=target.starts,
+            command=tuple(target.command),
+            environment=target.environment,
+            watched=session.guarded,
+            keeps_history=session.habits is not None and session.habits.keeps_history,
+            carries_history=target.carries_history,
+            json_fields=frozenset(target.json) if isinstance(target.json, dict) else frozenset(),
+            static=findings,
+            injection=injection,
+            script=script,
+            practice=practice,
+        )
+        return await _Investigation(session, subject, tuple(levels), watcher).attribution()
+
+    return attribute
+
+
+@dataclass(slots=True)
+class _Investigation:
+    """One probe's way from the ramp to the verdicts."""
+
+    session: Session
+    subject: Subject
+    levels: tuple[LevelOutcome, ...]
+    watcher: Watcher
+    signs: list[Sign] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    trials: dict[str, LevelOutcome] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    async def attribution(self) -> Attribution:
+        self.signs += ramp_signs(self.levels)
+        self.signs += signs_of_messages(self.levels)
+        for outcome in self.levels:
+            self.signs += repeats(outcome, "the faults of --inject") if self.subject.injection else ()
+        alone = await self._alone()
+        await self._trials(alone)
+        self.signs += trial_signs(self.trials, alone)
+        await self._restarts(alone)
+        hazards = self._hazards()
+        await self._experiments()
+        self.signs += guard_signs(hazards, self.levels)
+        self._tell_skipped()
+        return Attribution(
+            verdicts=verdicts_of(self._accused(), self.subject.static),
+            faults=fault_reports(self.subject.injection, self.levels) if self.subject.injection else (),
+            notes=tuple(dict.fromkeys(self.notes)),
+        )
+
+    async def _alone(self) -> LevelOutcome:
+        """One user with nothing in the way: the first level of the ramp, if it was that."""
+        first = self.levels[0]
+        if first.conditions.concurrency == 1 and self.subject.injection is None:
+            return first
+        self.watcher.step("one user, nothing in the way")
+        return await self.session.run_level(Conditions(turns=2, rounds=2))
+
+    async def _trials(self, alone: LevelOutcome) -> None:
+        """Trials need the practice provider, and a program that answers somebody."""
+        if not self.subject.practice or not any(request.succeeded for request in alone.requests):
+            return
+        for trial in TRIALS:
+            if not trial.wanted(self.subject, alone, self.trials):
+                continue
+            if not self._affords(trial.seconds):
+                self.skipped.append(trial.name)
+                continue
+            self.watcher.step(trial.name)
+            self.trials[trial.name] = await self.session.run_level(trial.conditions(self.subject))
+
+    async def _restarts(self, alone: LevelOutcome) -> None:
+        if self.subject.one_loop and self.subject.practice and self._affords(4 * _seconds(alone)):
+            self.watcher.step("do others stand still?")
+            self.signs += await standstill_signs(self.session, _plain(alone))
+        if not (self.subject.starts and self.subject.practice):
+            return
+        if works_on(self.levels) and self._affords(START + 8):
+            self.watcher.step("stopped right after its answer")
+            self.signs += await dies_with_process(self.session, _plain(alone))
+        if any(outcome.leaks for outcome in self.levels) and self._affords(START + 2 * _seconds(alone)):
+            self.watcher.step("a fresh process")
+            self.signs += await outlives_restart(self.session, _plain(alone))
+
+    def _hazards(self) -> tuple[Hazard, ...]:
+        """What the guard saw so far: later the experiments change what the program does."""
+        return self.session.hazards()
+
+    async def _experiments(self) -> None:
+        for failure in failures_in(self.levels):
+            case = Case(
+                subject=self.subject, failure=failure, before=plainest(failure, self.levels), levels=self.levels
+            )
+            done = await self._case(case)
+            self.signs += experiment_signs(done)
+            self.notes += filter(None, map(note_of, done))
+
+    async def _case(self, case: Case) -> list[Experimented]:
+        """All experiments of a case up to the first that names the cause."""
+        done: list[Experimented] = []
+        waiting: list[Experiment] = wanted_for(case)
+        while waiting:
+            experiment = waiting.pop(0)
+            if not self._affords(_seconds(case.before) + (START if experiment.restarts else 0)):
+                self.skipped.append(experiment.name)
+                continue
+            self.watcher.step(experiment.name)
+            after = await self.session.run_level(experiment.change(case, case.conditions))
+            done.append(judged(experiment, case, after))
+            if done[-1].vanished and experiment.codes:
+                break
+            if done[-1].vanished and experiment.name == "no tool called":
+                waiting = without_each_tool(case) + waiting
+        return done
+
+    def _affords(self, seconds: float) -> bool:
+        return self.session.seconds_left > seconds + RESERVE and self.session.requests_left > 0
+
+    def _accused(self) -> list[Sign]:
+        """The signs that make verdicts; advice that nobody asked for becomes a note."""
+        kept = []
+        for sign in self.signs:
+            if sign.codes[0] in ADVICE and not self._asked(sign):
+                self.notes.append(as_note(sign))
+            else:
+                kept.append(sign)
+        return kept
+
+    def _asked(self, sign: Sign) -> bool:
+        code = sign.codes[0]
+        asked = self.subject.asked_for(*(("hang",) if code == "TL306" else ("cut_stream", "stall_stream")))
+        return sign.minimal_level is not None or asked or self.subject.found_by_check(code)
+
+    def _tell_skipped(self) -> None:
+        if self.skipped:
+            names = ", ".join(dict.fromkeys(self.skipped))
+            self.notes.append(f"There was no time left for: {names}. Give --max-seconds a higher value for them.")
+
+
+def _plain(alone: LevelOutcome) -> Conditions:
+    """The conditions of one user alone, without any fault."""
+    return replace(alone.conditions, concurrency=1, rounds=1, turns=1, faults=(), budget=None)
+
+
+def _seconds(outcome: LevelOutcome) -> float:
+    """How long such a level takes."""
+    if not outcome.requests:
+        return 1.0
+    return max(r.finished for r in outcome.requests) - min(r.started for r in outcome.requests) + 0.5

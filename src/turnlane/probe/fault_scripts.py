@@ -1,0 +1,43 @@
+"""Scripts that spoil certain answers of another script, which standing faults cannot aim at."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from turnlane.practice import Answer, Fault, PracticeRequest, Script
+
+
+def failing_after_tools(script: Script, fault: Fault) -> Script:
+    """`script`, but the call that brings a tool's result meets `fault`: the tool has run by then."""
+
+    async def answer(request: PracticeRequest) -> Answer:
+        said = await script.answer(request)
+        return replace(said, fault=fault) if request.messages[-1]["role"] == "tool" else said
+
+    return _with_answers(script, answer)
+
+
+def cut_short(script: Script) -> Script:
+    """`script`, but every text ends in its middle, as a model's does that has no tokens left."""
+
+    async def answer(request: PracticeRequest) -> Answer:
+        said = await script.answer(request)
+        text = said.text
+        # JSON is what frameworks ask for themselves: half of it fails to parse, which is no truncated answer.
+        if not text or said.tool_calls or text.lstrip().startswith("{"):
+            return said
+        return replace(said, text=text[: max(1, len(text) // 2)], finish_reason="length")
+
+    return _with_answers(script, answer)
+
+
+def _with_answers(script: Script, answer: Callable[[PracticeRequest], Awaitable[Answer]]) -> Script:
+    return Script(
+        answer=answer,
+        latency=script.latency,
+        tokens_per_second=script.tokens_per_second,
+        models=script.models,
+        seed=script.seed,
+        name=script.name,
+    )
