@@ -72,6 +72,11 @@ class Request:
         return f"<Request {self.id} {self.host} {self.name}{' ended' if self.ended else ''}>"
 
     @property
+    def of_a_server(self) -> bool:
+        """Whether somebody elsewhere waits for its answer; not a notebook's cell or a test."""
+        return self.host not in ("ipython", "pytest")
+
+    @property
     def conversation(self) -> str | None:
         """The values that say whose conversation it is, for people; None when nothing says it."""
         return ", ".join(f"{name}={value}" for name, value in sorted(self.keys.items())) or None
