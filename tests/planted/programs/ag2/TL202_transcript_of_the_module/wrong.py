@@ -1,0 +1,33 @@
+from contextlib import asynccontextmanager
+
+import httpx2
+from ag2 import Agent
+from ag2.config import OpenAIConfig
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+transcript: list[str] = []
+
+
+class Line(BaseModel):
+    text: str
+    room: str
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI):
+    async with httpx2.AsyncClient(timeout=30) as http:
+        app.state.config = OpenAIConfig("gpt-4o-mini", http_client=http)
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/say")
+async def say(line: Line):
+    agent = Agent("companion", "Continue the conversation.", config=app.state.config)
+    transcript.append(f"User: {line.text}")
+    reply = await agent.ask("\n".join(transcript))
+    transcript.append(f"You: {reply.body}")
+    return {"text": reply.body}
