@@ -94,7 +94,8 @@ async def _driven(plant: Plant, twin: str, verb: str, folder: Path) -> Outcome:
     lines = records.read_text().splitlines() if records.exists() else []
     if verb == "guard" and not lines:
         raise ProgramFailed(f"the guard wrote no record:\n{setting.last_lines()}")
-    text = "\n".join(lines) if verb == "guard" else setting.last_lines(6000)
+    answers = "\n".join(f"{one.request} {one.status} {one.seconds:.2f} {one.text[:300]}" for one in sent)
+    text = "\n".join(lines) if verb == "guard" else f"{setting.last_lines(6000)}\n{answers}"
     return Outcome(plant, twin, verb, codes_of(lines), harm, text=text)
 
 

@@ -1,0 +1,32 @@
+import asyncio
+import os
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+CRM_URL = os.environ.get("CRM_URL", "https://svc-crm:Winter2024@crm.internal:8443/v2")
+
+
+class CrmError(Exception):
+    pass
+
+
+def customer_record(name: str) -> str:
+    """Read a customer's record from the CRM."""
+    raise CrmError(f"GET {CRM_URL}/customers?name={name} failed with 503")
+
+
+async def answer(message):
+    client = OpenAIChatCompletionClient(model="gpt-4o-mini")
+    try:
+        agent = AssistantAgent("crm", client, tools=[customer_record])
+        return (await agent.run(task=message)).messages[-1].to_text()
+    finally:
+        await client.close()
+
+
+@app.post("/customer")
+def customer():
+    return jsonify(reply=asyncio.run(answer(request.json["message"])))

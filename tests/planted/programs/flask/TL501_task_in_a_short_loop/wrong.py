@@ -1,0 +1,28 @@
+import asyncio
+from pathlib import Path
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+
+
+async def write(topic):
+    client = OpenAIChatCompletionClient(model="gpt-4o")
+    try:
+        writer = AssistantAgent("writer", client, system_message="You write a newsletter.")
+        result = await writer.run(task=topic)
+        Path("newsletter.txt").write_text(result.messages[-1].to_text())
+    finally:
+        await client.close()
+
+
+async def start(topic):
+    asyncio.create_task(write(topic))
+    return {"status": "started"}
+
+
+@app.post("/newsletter")
+def newsletter():
+    return jsonify(asyncio.run(start(request.json["topic"])))
