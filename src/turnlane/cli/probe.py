@@ -15,14 +15,18 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from turnlane.cli.complaint import FAILED, Complaint
+from turnlane.cli.static_findings import static_findings
 from turnlane.practice import PortUnavailable
+from turnlane.probe.attribute import attributor
 from turnlane.probe.drive import Session
 from turnlane.probe.html import page
 from turnlane.probe.live import LiveTable, progress
+from turnlane.probe.model_side import PracticeSide
 from turnlane.probe.options import Prepared, ProbeOptions, run
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import Report
 from turnlane.probe.run import Attribution, Attributor, Watcher
+from turnlane.probe.sources import sources_of
 from turnlane.probe.talk import MESSAGES
 from turnlane.probe.text import text
 from turnlane.probe.trouble import ProbeError
@@ -41,7 +45,7 @@ class Addressed:
     url: str | None = None
     """Address of any program behind HTTP; may hold {port}, {conversation} and {user}. For an app: the route."""
     json: str | None = None
-    """What is sent, with {prompt}, {conversation}, {user} or {messages}. Without: as /openapi.json describes it."""
+    """What is sent, with {prompt}, {conversation}, {user}, {messages}; by default what /openapi.json says."""
     method: str = "POST"
     """HTTP method."""
     header: Annotated[list[str], Parameter(negative="")] = field(default_factory=list)
@@ -157,7 +161,15 @@ def _where_to(session: Session) -> None:
 
 def _attributor(prepared: Prepared) -> Attributor:
     async def attribute(session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
-        return Attribution()
+        sources = sources_of(session.target.command, session.target.directory)
+        found = await static_findings(sources) if sources else ()
+        with_findings = attributor(
+            static=found,
+            injection=prepared.injection,
+            script=prepared.script,
+            practice=isinstance(session.side, PracticeSide),
+        )
+        return await with_findings(session, outcomes, watcher)
 
     return attribute
 
