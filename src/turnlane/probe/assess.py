@@ -158,11 +158,19 @@ class _Assessment:
                 Told(
                     by_guard.get(spoken.id),
                     by_log.get(spoken.id),
-                    [records[number] for number in self.sent[spoken.id].calls],
+                    [records[number] for number in self.sent[spoken.id].calls] or self._nobodys(spoken),
                 ),
             )
             for spoken in failed
         }
+
+    def _nobodys(self, spoken: Spoken) -> list[RecordedRequest]:
+        """The calls during a request that hold no word and have no tag: for its cause they are good enough."""
+        return [
+            record
+            for record in self._material.records
+            if record.number not in self._owners and spoken.started <= record.started <= spoken.finished
+        ]
 
     def _raised(self) -> list[tuple[float, Raised]]:
         lines = self._material.output
