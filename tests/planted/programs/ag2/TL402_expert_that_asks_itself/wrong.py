@@ -15,8 +15,12 @@ async def main():
             part = await expert.ask(question, tools=[subquestion])
             return part.body
 
-        reply = await expert.ask("Is a heat pump worth it?", tools=[subquestion])
-        print(reply.body)
+        try:
+            async with asyncio.timeout(4):
+                reply = await expert.ask("Is a heat pump worth it?", tools=[subquestion])
+            print(reply.body)
+        except TimeoutError:
+            print("no answer in time")
 
 
 if __name__ == "__main__":
