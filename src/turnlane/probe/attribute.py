@@ -31,7 +31,7 @@ from turnlane.probe.subject import Subject
 from turnlane.probe.symptoms import signs_of_messages
 from turnlane.probe.trial_signs import ADVICE, as_note, repeats, trial_signs
 from turnlane.probe.trials import TRIALS
-from turnlane.probe.verdict import Sign, StaticFinding, verdicts_of
+from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdicts_of
 
 RESERVE: Final = 3.0
 """Seconds kept for stopping the program and writing the report."""
@@ -54,7 +54,7 @@ def attributor(
         script: the script of `--script`.
         practice: whether the practice provider answers, not a real one.
     """
-    findings = [StaticFinding(code=c, file=f, line=n, message=m) for c, f, n, m in static]
+    findings = static_evidence(StaticFinding(code=c, file=f, line=n, message=m) for c, f, n, m in static)
 
     async def attribute(session: Session, levels: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
         target = session.target

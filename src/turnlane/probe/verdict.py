@@ -7,8 +7,9 @@ once: two sources that are each wrong now and then are seldom wrong together. Se
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from turnlane import hazards
@@ -104,6 +105,17 @@ def _verdict(code: str, signs: Sequence[Sign], static: Sequence[StaticFinding]) 
         evidence=_evidence(ordered, agreeing),
         place=_place(ordered, agreeing),
     )
+
+
+_PLAIN_LIST: Final = re.compile(r"`(?!this\.)[\w$]+`.* keeps a conversation for all users")
+
+
+def static_evidence(findings: Iterable[StaticFinding]) -> list[StaticFinding]:
+    """The findings, and what else they say: in TypeScript `check` names a module's list of messages as TL201, as it
+    does an agent that holds one, and for the catalogue the bare list is TL202."""
+    made = list(findings)
+    lists = [finding for finding in made if finding.code == "TL201" and _PLAIN_LIST.match(finding.message)]
+    return [*made, *(replace(finding, code="TL202") for finding in lists)]
 
 
 def confidence(sources: Iterable[Source]) -> float:
