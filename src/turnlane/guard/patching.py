@@ -111,13 +111,13 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
             if runs.within(self):
                 return original(self, *args, **kwargs)
             stack = stacks.capture()
-            begun = Made(f"{_label(self)}.{name}", stack, stream=False)
+            begun = Made(f"{label_of(self)}.{name}", stack, stream=False)
             made = _awaited(watcher, original, self, args, kwargs, begun)
             made.__qualname__ = getattr(original, "__qualname__", name)  # type: ignore[attr-defined]
             begun.is_in(made)
             return made
 
-        return _as_coroutine_function(entry)
+        return as_coroutine_function(entry)
 
     return replace(owner, name, make)
 
@@ -131,7 +131,7 @@ def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
             if runs.within(self):
                 return original(self, *args, **kwargs)
             stack = stacks.capture()
-            begun = Made(f"{_label(self)}.{name}", stack, stream=True)
+            begun = Made(f"{label_of(self)}.{name}", stack, stream=True)
             made = _iterated(watcher, original, self, args, kwargs, begun)
             begun.is_in(made)
             return made
@@ -180,7 +180,7 @@ def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | No
         return
 
     # Who asks for the signature of a class without a constructor of its own hears of that of its base, as before.
-    @functools.wraps(owner.__init__)
+    @functools.wraps(vars(owner).get("__init__", object.__init__))
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
         made = inherited(cls) if inherited is object.__new__ else inherited(cls, *args, **kwargs)
         try:
@@ -320,13 +320,13 @@ def _end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None
         journals.trouble("run.end", trouble)
 
 
-def _label(thing: Any) -> str:
+def label_of(thing: Any) -> str:
     own = getattr(thing, "name", None)
     kind = type(thing).__name__
     return f"{kind} {own!r}" if isinstance(own, str) else kind
 
 
-def _as_coroutine_function(function: Any) -> Any:
+def as_coroutine_function(function: Any) -> Any:
     """What asks whether the entry point is async must hear yes, as before."""
     mark = getattr(inspect, "markcoroutinefunction", None)  # Python 3.12
     if mark is not None:

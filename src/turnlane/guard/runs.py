@@ -248,6 +248,8 @@ def end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
                 watched.active.remove(run)
             watched.last, watched.dirty = run, not (run.stateless and watched is run.watched)
     if error is not None and outcome == "failed":
+        if run.tool is not None:
+            run.tool.notes.setdefault("errors", []).append(id(error))
         failed(error, agent=run.label, tool=None, run=run)
     for listener in ending:
         listener(run)

@@ -1,116 +1,195 @@
-"""Calls of tools: what runs inside one is part of the run that called it, and what leaves one as an exception is told."""
+"""Calls of tools: what runs inside one is part of the run that called it, and what one raises is told."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from turnlane.guard import journals, runs, stacks
 from turnlane.guard.journal import HazardError, Sighting
-from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
 from turnlane.guard.runs import ToolCall
-from turnlane.guard.stacks import of_exception
+from turnlane.guard.stacks import Stack, has_users, of_exception
 
 beginning: list[Callable[[ToolCall, Any], None]] = []
 """Called with each tool call and the user's function, when it is known, before it runs."""
 ending: list[Callable[[ToolCall, BaseException | None], None]] = []
-"""Called with each tool call when it has ended, and what it raised."""
+"""Called with each tool call when it has ended, and what it raised; what it returned is in its notes."""
+going: set[ToolCall] = set()
+"""The tool calls that go on now."""
+
+About = Callable[[ToolCall, tuple[Any, ...], dict[str, Any]], None]
+"""Notes what a framework hands to a tool."""
 
 
 def watch_tool(
-    owner: type, name: str, label: Callable[[Any], str], function: Callable[[Any], Any] = lambda _: None
+    owner: type,
+    name: str,
+    label: Callable[[Any], str],
+    function: Callable[[Any], Any] = lambda _: None,
+    about: About | None = None,
 ) -> bool:
-    """Watch the method of a tool that runs it, async or not.
+    """Watch the method of a tool that runs it: async or not, or one that returns an async iterator.
 
     Args:
         label: the tool's name, from the tool.
         function: the user's function behind it, from the tool.
+        about: notes the arguments.
     """
-    import inspect
 
     def make(original: Any) -> Any:
+        if inspect.isasyncgenfunction(original):
+
+            @functools.wraps(original)
+            async def streamed(self: Any, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+                call = begin(label(self), function(self), args, kwargs, about)
+                async for item in _in_call(call, original(self, *args, **kwargs)):
+                    yield item
+
+            return streamed
         if inspect.iscoroutinefunction(original):
 
             @functools.wraps(original)
-            async def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-                call = begin(label(self), function(self))
+            async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
+                call = begin(label(self), function(self), args, kwargs, about)
                 token = runs.current_tool.set(call)
                 try:
-                    result = await original(self, *args, **kwargs)
+                    steps = call.notes.get("steps")
+                    coroutine = original(self, *args, **kwargs)
+                    result = await (coroutine if steps is None else steps(coroutine))
                 except BaseException as error:
                     end(call, error)
                     raise
                 finally:
                     runs.current_tool.reset(token)
-                end(call, None)
+                end(call, None, result)
                 return result
 
-        else:
+            return awaited
 
-            @functools.wraps(original)
-            def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-                call = begin(label(self), function(self))
-                token = runs.current_tool.set(call)
-                try:
-                    result = original(self, *args, **kwargs)
-                except BaseException as error:
-                    end(call, error)
-                    raise
-                finally:
-                    runs.current_tool.reset(token)
-                end(call, None)
-                return result
+        @functools.wraps(original)
+        def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+            call = begin(label(self), function(self), args, kwargs, about)
+            token = runs.current_tool.set(call)
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as error:
+                end(call, error)
+                raise
+            finally:
+                runs.current_tool.reset(token)
+            end(call, None, result)
+            return result
 
         return called
 
     return replace(owner, name, make)
 
 
-def begin(name: str, function: Any = None) -> ToolCall:
+async def _in_call(call: ToolCall, items: Any) -> AsyncGenerator[Any, None]:
+    iterator = items.__aiter__()
+    try:
+        while True:
+            token = runs.current_tool.set(call)
+            try:
+                item = await iterator.__anext__()
+            except StopAsyncIteration:
+                break
+            finally:
+                runs.current_tool.reset(token)
+            yield item
+    except BaseException as error:
+        end(call, error)
+        raise
+    finally:
+        await iterator.aclose()
+    end(call, None)
+
+
+def begin(
+    name: str,
+    function: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    about: About | None = None,
+) -> ToolCall:
     """A tool is called by the run that goes on."""
     call = ToolCall(name, runs.enclosing())
     call.stack = stacks.capture(2)
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is not None:
+        call.notes["code"] = code
+    if call.run is not None:
+        for run in (call.run, *call.run.ancestors()):
+            run.notes["tools"] = True
+    going.add(call)
+    if about is not None:
+        _safely(about, call, args, kwargs or {})
     for listener in beginning:
         _safely(listener, call, function)
     return call
 
 
-def end(call: ToolCall, error: BaseException | None) -> None:
+def end(call: ToolCall, error: BaseException | None, result: Any = None) -> None:
     """A tool has returned or raised (TL401)."""
     if call.ended:
         return
     call.ended = True
-    for listener in ending:
-        _safely(listener, call, error)
-    if error is None or isinstance(error, asyncio.CancelledError | GeneratorExit | HazardError):
-        return
-    raised(call, error)
+    going.discard(call)
+    call.notes["result"] = result
+    try:
+        for listener in ending:
+            _safely(listener, call, error)
+        if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit | HazardError):
+            raised(call, error)
+    finally:
+        call.notes.pop("result", None)
+
+
+def defined(call: ToolCall) -> Stack:
+    """Where the user's function of a tool is defined, as a stack of one line; empty when it is not known."""
+    code = call.notes.get("code")
+    return ((code, code.co_firstlineno),) if code is not None else ()
 
 
 def raised(call: ToolCall, error: BaseException) -> None:
     """A tool raised: the framework will tell the model its text, and the type is lost."""
+    from turnlane.guard import answers
+
     agent = call.run.label if call.run is not None else None
     runs.failed(error, agent=agent, tool=call.name, run=call.run)
     stack = of_exception(error)
-    request = call.run.request if call.run is not None else None
-    journals.report(
-        Sighting(
-            code="TL401",
-            message=f"The tool {call.name!r} raised {type(error).__name__}; the model is told its text, the type is lost.",
-            stack=stack,
-            stacks=with_stacks(
-                ("raised here", stack), ("the run that called the tool", call.run.stack if call.run else ())
-            ),
-            object=f"tool {call.name!r}" + (f" of {agent}" if agent else ""),
-            request=request.id if request else None,
-            conversation=request.conversation if request else None,
-            measures={
-                "exception": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-            },
-        )
+    if id(error) in call.notes.get("errors", ()) or not has_users(stack):
+        return  # a run inside it failed, or the framework refused what the model wrote: not the tool's doing
+    if type(error).__module__.startswith("turnlane."):
+        return  # turnlane.ToolError: said on purpose
+    call.notes["error_stack"] = stack
+    sighting = _raised(call, error, stack)
+    if answers.may_leak(call, str(error), otherwise=sighting):
+        return
+    journals.report(sighting)
+
+
+def _raised(call: ToolCall, error: BaseException, stack: Stack) -> Sighting:
+    from turnlane.guard.meetings import with_stacks
+
+    run = call.run
+    request = run.request if run is not None else None
+    return Sighting(
+        code="TL401",
+        message=f"The tool {call.name!r} raised {type(error).__name__}; the model is told its text, "
+        "the type is lost.",
+        stack=stack,
+        stacks=with_stacks(
+            ("raised here", stack), ("the run that called the tool", run.place_stack if run else ())
+        ),
+        object=f"tool {call.name!r}" + (f" of {run.label}" if run is not None else ""),
+        request=request.id if request else None,
+        conversation=request.conversation if request else None,
+        measures={"exception": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")},
     )
 
 

@@ -1,0 +1,99 @@
+"""Work that goes on though it should not: of a stream that its reader left (TL502), of a run that was cancelled
+(TL503)."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+from turnlane.guard import journals, meetings, runs
+from turnlane.guard.journal import Sighting
+from turnlane.guard.runs import Run
+from turnlane.guard.stacks import NO_STACK, has_users
+
+closing: set[int] = set()
+"""Identities of the loops that cancel what is left in them: what ends there was not stopped by the program."""
+
+_KINDS: Final = ("agent", "team", "chat")
+
+
+def began(run: Run) -> None:
+    """Listens to the beginning of runs: a model call in the work of a run that was stopped before.
+
+    A call that begins after its run has ended is told at once. One that begins after its task was only asked to
+    stop is told when it has gone through: it may be the next that is cancelled.
+    """
+    if run.watched.role != "client" or id(run.loop) in closing:
+        return
+    if run.survives is not None:
+        _tell(run.survives, run)
+        return
+    for outer in run.ancestors():
+        if outer.watched.role in _KINDS and outer.survives is not None:
+            _tell(outer.survives, run)
+            return
+        if outer.asked_to_stop:
+            run.notes["in_stopped"] = outer
+
+
+def ended(run: Run) -> None:
+    """Listens to the end of runs."""
+    outer = run.notes.pop("in_stopped", None)
+    if outer is not None and run.outcome == "ended" and id(run.loop) not in closing:
+        _tell(outer, run)
+    if run.outcome == "abandoned" and run.watched.role in _KINDS:
+        _left(run)
+
+
+def _left(run: Run) -> None:
+    """A stream was left before its end.
+
+    An agent that had said its last word is whole; a team that had is found out by its next model call.
+    """
+    if run.notes.get("complete") or run.watched.role == "team" or id(run.loop) in closing:
+        return
+    _tell(run, None)
+
+
+def _tell(stopped: Run, call: Run | None) -> None:
+    if "goes_on" in stopped.notes:
+        stopped.notes["goes_on"] += 1
+        return
+    stopped.notes["goes_on"] = 1
+    left = stopped.outcome == "abandoned" or (stopped.notes.get("stream") and reader_left(stopped))
+    with contextlib.suppress(RuntimeError):
+        journals.report_aside(_sighting(stopped, call, "TL502" if left else "TL503"))
+
+
+def reader_left(run: Run) -> bool:
+    """Whether a stream was cancelled since the client that read it went away."""
+    return run.request is not None and bool(run.request.notes.get("disconnected"))
+
+
+def _sighting(stopped: Run, call: Run | None, code: str) -> Sighting:
+    dropped = stopped.notes.get("dropped", NO_STACK)
+    if code == "TL502":
+        done = "its model calls go on" if call is not None else "it was in the middle of its work"
+        message = f"The stream of {stopped.label} was left before its end, and {done}."
+    else:
+        message = f"{stopped.label} was cancelled, and its work goes on: it made a model call after that."
+    return Sighting(
+        code=code,
+        message=message,
+        stack=dropped if has_users(dropped) else stopped.place_stack,
+        stacks=meetings.with_stacks(
+            ("the run", stopped.stack),
+            ("its reader left here", dropped),
+            ("a model call after that", call.place_stack if call is not None else NO_STACK),
+        ),
+        object=stopped.label,
+        request=stopped.request.id if stopped.request else None,
+        conversation=stopped.request.conversation if stopped.request else None,
+        task=stopped.task_name,
+    )
+
+
+def install() -> None:
+    """Listen to runs."""
+    runs.beginning.append(began)
+    runs.ending.append(ended)

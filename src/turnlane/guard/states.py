@@ -1,0 +1,55 @@
+"""Methods that reset, load or save an object's state: awaited or forgotten, and what earlier runs left is gone."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from turnlane.guard import journals, runs, stacks, unawaited
+from turnlane.guard.patching import as_coroutine_function, label_of, replace
+from turnlane.guard.unawaited import Made
+
+
+def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = None) -> bool:
+    """Watch `owner.name`, a coroutine method; `after` is called with the object when it has been done."""
+    if not inspect.iscoroutinefunction(vars(owner).get(name)):
+        return False
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if runs.current.get() is not None:  # the framework's own, on the way of a run
+                return _done(original, self, args, kwargs, after, None)
+            begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=False)
+            made = _done(original, self, args, kwargs, after, begun)
+            made.__qualname__ = getattr(original, "__qualname__", name)  # type: ignore[attr-defined]
+            begun.is_in(made)
+            return made
+
+        return as_coroutine_function(entry)
+
+    return replace(owner, name, make)
+
+
+async def _done(
+    original: Any,
+    self: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    after: Callable[[Any], None] | None,
+    begun: Made | None,
+) -> Any:
+    if begun is not None:
+        begun.begins()
+    result = await original(self, *args, **kwargs)
+    if after is not None:
+        try:
+            after(self)
+        except Exception as error:
+            journals.trouble(f"state of {type(self).__name__}", error)
+    return result
+
+
+unawaited.WATCHED.add(_done.__code__)
