@@ -1,8 +1,8 @@
 """The loop stands still because one callback does not return (TL108).
 
 A thread of the guard looks at every running loop twice per threshold: nothing is added to the loop itself. Looks
-that find the loop in one and the same callback prove that it has held the loop for the time between them. What holds
-a loop without harm, and what only seems to hold it, is for `block_verdict` to say.
+that find the loop in one and the same callback prove that it has held the loop for the time between them. What
+holds a loop without harm, and what only seems to hold it, is for `block_verdict` to say.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def run(loop: Any, stack: Stack) -> Sighting | None:
         return None
     return Sighting(
         code="TL104",
-        message="get_event_loop() made a loop because there was none, and the script runs it: Python 3.14 refuses, so "
-        "does every version after an asyncio.run.",
+        message="get_event_loop() made a loop because there was none, and the script runs it: Python 3.14 "
+        "refuses, so does every version after an asyncio.run.",
         stack=asked,
         stacks=[("get_event_loop() is called here", asked), ("its loop is run here", stack)],
     )

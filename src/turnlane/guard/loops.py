@@ -293,8 +293,8 @@ def _patch_nest(module: ModuleType) -> None:
             journals.report(
                 _sighting(
                     "TL105",
-                    f"{name}.apply() lets calls run the loop from inside the loop: a run can then return only after "
-                    "the runs that began after it, and uvloop refuses it.",
+                    f"{name}.apply() lets calls run the loop from inside the loop: a run can then return only "
+                    "after the runs that began after it, and uvloop refuses it.",
                     stack,
                     (f"{name}.apply() is called here", stack),
                 )

@@ -1,0 +1,168 @@
+"""Async clients that are made for a piece of work, used, and dropped without being closed (TL302)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import weakref
+from typing import Any, Final
+
+from turnlane.guard import journals, loop_owners, objects, requests, stacks
+from turnlane.guard.clients.belonging import label_of
+from turnlane.guard.journal import Sighting
+from turnlane.guard.loop_owners import Owner
+from turnlane.guard.requests import Request
+from turnlane.guard.stacks import Stack
+
+SUSPICIOUS: Final = 3
+"""So many clients of one place that are used and not closed may be a leak, or one for each session."""
+ENOUGH: Final = 2
+"""So many dropped ones of one place, while the program goes on, are a leak."""
+MOST_COLLECTIONS: Final = 5
+
+
+class Held:
+    """One client, until it is closed or dropped."""
+
+    __slots__ = ("closed", "place", "ref", "request", "task", "used")
+
+    def __init__(self, client: Any, place: Place) -> None:
+        self.place = place
+        self.used = self.closed = False
+        self.request: Request | None = requests.current.get()
+        self.task = _task()
+        self.ref = weakref.ref(client, self._gone)
+
+    def _gone(self, _: object) -> None:
+        self.place.held.discard(self)
+        if self.used and not self.closed:
+            self.place.dropped.append(self.task)
+
+
+class Place:
+    """One line of a program that makes clients."""
+
+    __slots__ = ("collections", "dropped", "held", "label", "made", "next", "told")
+
+    def __init__(self, made: Stack, label: str) -> None:
+        self.made = made
+        self.label = label
+        self.held: set[Held] = set()
+        self.dropped: list[int] = []
+        self.next = SUSPICIOUS
+        self.collections = 0
+        self.told = False
+
+    @property
+    def open(self) -> int:
+        """How many of its clients are used and neither closed nor dropped."""
+        return sum(1 for held in tuple(self.held) if held.used and not held.closed)
+
+
+_places: dict[stacks.Place, Place] = {}
+_held: weakref.WeakKeyDictionary[Any, Held] = weakref.WeakKeyDictionary()
+
+
+def install() -> None:
+    """Listen to what ends."""
+    requests.ending.append(_request_ended)
+    loop_owners.stopping.append(_loop_stopped)
+
+
+def forget() -> None:
+    """For tests."""
+    _places.clear()
+
+
+def made(client: Any) -> None:
+    """A client was made, by whoever."""
+    if not hasattr(client, "aclose"):
+        return
+    watched = objects.watch(client, "client")
+    if not _by_user(watched.made):
+        return
+    where = stacks.place_of(watched.made)
+    place = _places.get(where)
+    if place is None:
+        place = _places[where] = Place(watched.made, label_of(watched))
+    held = Held(client, place)
+    place.held.add(held)
+    _held[client] = held
+
+
+def used(client: Any) -> None:
+    """A client is about to send a request."""
+    held = _held.get(client)
+    if held is not None and not held.used:
+        held.used = True
+        if held.place.open >= held.place.next or len(held.place.dropped) >= ENOUGH:
+            judge(held.place)
+
+
+def closed(client: Any) -> None:
+    """A client is being closed, as it should be."""
+    held = _held.get(client)
+    if held is not None:
+        held.closed = True
+        held.place.held.discard(held)
+
+
+def judge(place: Place, *, at_end: bool = False) -> None:
+    """Tell whether clients of a place are dropped, or only many.
+
+    Only the collector knows whether the program still holds them: it is asked a few times at most.
+    """
+    if place.told:
+        return
+    if place.open >= place.next and place.collections < MOST_COLLECTIONS:
+        place.collections += 1
+        place.next = 2 * place.open
+        gc.collect()
+    enough = len(set(place.dropped)) > ENOUGH if at_end else len(place.dropped) >= ENOUGH
+    if enough:
+        place.told = True
+        journals.report_aside(_sighting(place))
+
+
+def _sighting(place: Place) -> Sighting:
+    count = len(place.dropped)
+    return Sighting(
+        code="TL302",
+        message=f"{count} times a {place.label} was made here, used, and dropped without close(): what closes its "
+        "connections then is the garbage collector, at any moment, also in the middle of other requests.",
+        stack=place.made,
+        stacks=[("made here", place.made)],
+        object=place.label,
+        measures={"dropped": count},
+    )
+
+
+def _request_ended(_: Request) -> None:
+    for place in tuple(_places.values()):
+        if not place.told and (place.open >= place.next or len(place.dropped) >= ENOUGH):
+            judge(place)
+
+
+def _loop_stopped(_: Owner) -> None:
+    """What a program's end drops is no leak; what its pieces of work have made each for itself is."""
+    for place in tuple(_places.values()):
+        if not place.told and place.open + len(place.dropped) > ENOUGH:
+            judge(place, at_end=True)
+
+
+def _by_user(made: Stack) -> bool:
+    """Whether the user's code made it, directly or through constructors, and not a framework while it runs."""
+    for code, _ in made:
+        if stacks.is_users(code.co_filename):
+            return True
+        if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            return False
+    return False
+
+
+def _task() -> int:
+    with contextlib.suppress(RuntimeError):
+        return id(asyncio.current_task())
+    return 0

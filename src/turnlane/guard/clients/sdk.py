@@ -1,0 +1,81 @@
+"""The SDKs: one call of theirs is one question, however often they ask it on the wire."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, Final
+
+from turnlane.guard import failures, requests, runs, stacks
+from turnlane.guard.clients import attempts, wire
+from turnlane.guard.imports import when_imported
+from turnlane.guard.patching import replace
+from turnlane.guard.requests import Failure
+
+SDKS: Final = ("openai", "anthropic", "groq", "together")
+"""Packages that are made by one generator, and alike inside."""
+
+
+def install() -> None:
+    """Wait for the packages."""
+    for name in SDKS:
+        when_imported(f"{name}._base_client", _patch)
+
+
+def _patch(module: ModuleType) -> None:
+    replace(module.AsyncAPIClient, "request", _watched_async)
+    replace(module.SyncAPIClient, "request", _watched)
+
+
+def _watched_async(original: Any) -> Any:
+    @functools.wraps(original)
+    async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        call = wire.safely(_begin, self, options)
+        if call is None:
+            return await original(self, cast_to, options, *args, **kwargs)
+        token = attempts.current_call.set(call)
+        try:
+            return await original(self, cast_to, options, *args, **kwargs)
+        except BaseException as error:
+            wire.safely(failed, call, error)
+            raise
+        finally:
+            attempts.current_call.reset(token)
+
+    return request
+
+
+def _watched(original: Any) -> Any:
+    @functools.wraps(original)
+    def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        call = wire.safely(_begin, self, options)
+        if call is None:
+            return original(self, cast_to, options, *args, **kwargs)
+        token = attempts.current_call.set(call)
+        try:
+            return original(self, cast_to, options, *args, **kwargs)
+        except BaseException as error:
+            wire.safely(failed, call, error)
+            raise
+        finally:
+            attempts.current_call.reset(token)
+
+    return request
+
+
+def _begin(client: Any, options: Any) -> attempts.Call | None:
+    if wire.MODEL_CALL.search(str(options.url).partition("?")[0]) is None:
+        return None
+    retries = options.max_retries if isinstance(getattr(options, "max_retries", None), int) else client.max_retries
+    return attempts.Call(type(client).__name__, int(retries) + 1)
+
+
+def failed(call: attempts.Call, error: BaseException) -> None:
+    """A model call failed for good: its status and the provider's code belong to what is told of the request."""
+    attempts.failed(call, error)
+    run = runs.enclosing()
+    request = run.request if run is not None else requests.current.get()
+    failures.saw(
+        request,
+        Failure(error, stacks.of_exception(error), agent=run.label if run is not None else None, tool=None),
+    )

@@ -1,0 +1,114 @@
+"""The HTTP clients, `httpx` and `httpx2`: each that is made, used and closed, and each model call that is sent."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from types import ModuleType
+from typing import Any, Final
+
+from turnlane.guard import journals
+from turnlane.guard.clients import attempts, belonging, bursts, cut_answers, dropped
+from turnlane.guard.imports import when_imported
+from turnlane.guard.journal import HazardError
+from turnlane.guard.patching import as_coroutine_function, replace, watch_construction
+
+MODEL_CALL: Final = re.compile(
+    r"(?:/chat/completions|/responses|/completions|/v1/messages|:(?:stream)?[gG]enerateContent)$"
+)
+"""Ends the path of a request that asks a model."""
+
+
+def install() -> None:
+    """Wait for both packages."""
+    for name in ("httpx._client", "httpx2._client"):
+        when_imported(name, _patch)
+
+
+def _patch(module: ModuleType) -> None:
+    for kind in (module.AsyncClient, module.Client):
+        watch_construction(kind, "client", after=dropped.made)
+    replace(module.AsyncClient, "send", _watched_async_send)
+    replace(module.Client, "send", _watched_send)
+    replace(module.AsyncClient, "aclose", _watched_close)
+    replace(module.AsyncClient, "__aexit__", _watched_close)
+
+
+def is_model_call(request: Any) -> bool:
+    """Whether an HTTP request asks a model."""
+    return request.method == "POST" and MODEL_CALL.search(request.url.path) is not None
+
+
+def _watched_async_send(original: Any) -> Any:
+    @functools.wraps(original)
+    async def send(self: Any, request: Any, **kwargs: Any) -> Any:
+        safely(belonging.used, self)
+        safely(dropped.used, self)
+        if not is_model_call(request):
+            return await original(self, request, **kwargs)
+        attempt = safely(_begins, request)
+        try:
+            response = await original(self, request, **kwargs)
+        except BaseException as error:
+            safely(_ends, attempt, None, error)
+            raise
+        safely(_ends, attempt, response, None)
+        return response
+
+    return send
+
+
+def _watched_send(original: Any) -> Any:
+    @functools.wraps(original)
+    def send(self: Any, request: Any, **kwargs: Any) -> Any:
+        safely(belonging.used, self)
+        if not is_model_call(request):
+            return original(self, request, **kwargs)
+        attempt = safely(_begins, request)
+        try:
+            response = original(self, request, **kwargs)
+        except BaseException as error:
+            safely(_ends, attempt, None, error)
+            raise
+        safely(_ends, attempt, response, None)
+        return response
+
+    return send
+
+
+def _watched_close(original: Any) -> Any:
+    @functools.wraps(original)
+    def close(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # The finaliser of the SDK's own client tries to close it in whatever loop happens to run: that is no close.
+        if sys._getframe(1).f_code.co_name != "__del__":
+            safely(dropped.closed, self)
+        return original(self, *args, **kwargs)
+
+    return as_coroutine_function(close)
+
+
+def _begins(request: Any) -> attempts.Attempt:
+    attempt = attempts.begin(request)
+    bursts.begins(attempt)
+    return attempt
+
+
+def _ends(attempt: attempts.Attempt | None, response: Any, error: BaseException | None) -> None:
+    if attempt is None:
+        return
+    attempts.end(attempt, response, error)
+    bursts.ends(attempt)
+    if response is not None and response.status_code < 300:
+        cut_answers.watch(attempt, response)
+
+
+def safely(function: Any, *args: Any) -> Any:
+    """Call a rule; its own errors are told once and swallowed, what strict mode raises is not."""
+    try:
+        return function(*args)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble(f"{function.__module__}.{function.__qualname__}", error)
+        return None
