@@ -43,7 +43,7 @@ class Visit:
     turns: int = 1
     together: bool = False
     leave_after: float | None = None
-    timeout: float = 15.0
+    timeout: float = 30.0
     apart: float = 0.0
     wait: float = 0.0
 

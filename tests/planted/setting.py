@@ -130,7 +130,7 @@ def free_port() -> int:
 
 
 async def listening(setting: Setting, process: asyncio.subprocess.Process, port: int) -> None:
-    """Wait until a port accepts connections.
+    """Wait until a server answers, with whatever status: some accept connections long before they can.
 
     Raises:
         ProgramFailed: the process ended before, or took too long.
@@ -138,9 +138,18 @@ async def listening(setting: Setting, process: asyncio.subprocess.Process, port:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + STARTS_WITHIN
     while loop.time() < deadline and process.returncode is None:
-        with suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(deadline - loop.time()):
+                if await _answers(port):
+                    return
         await asyncio.sleep(0.05)
-    raise ProgramFailed(f"{setting.plant.name} did not listen:\n{setting.last_lines()}")
+    raise ProgramFailed(f"{setting.plant.name} did not answer:\n{setting.last_lines()}")
+
+
+async def _answers(port: int) -> bool:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"GET /favicon.ico HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return bool(await reader.read(1))
+    finally:
+        writer.close()

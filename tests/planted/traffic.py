@@ -104,7 +104,8 @@ def filled(value: Any, names: dict[str, str]) -> Any:
 
 
 def _questions(body: Any) -> int:
-    return sum(message.get("role") == "user" for message in body.get("messages", ()))
+    messages = body.get("messages", ()) if isinstance(body, dict) else ()
+    return sum(message.get("role") == "user" for message in messages)
 
 
 def harm(sent: Sequence[Sent], provider: PracticeProvider) -> dict[str, int | float]:

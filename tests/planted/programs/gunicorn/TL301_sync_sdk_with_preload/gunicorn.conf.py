@@ -1,0 +1,4 @@
+workers = 3
+threads = 4
+worker_class = "gthread"
+preload_app = True
