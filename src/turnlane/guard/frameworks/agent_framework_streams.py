@@ -1,0 +1,235 @@
+"""Entry points that are plain functions: they return a coroutine, or a stream object that must stay what it is."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from turnlane.guard import requests, runs, stacks, unawaited
+from turnlane.guard.objects import Watched
+from turnlane.guard.patching import Watcher, _begin, _dropped, _end, _outcome, _result, replace
+from turnlane.guard.runs import Run
+from turnlane.guard.stacks import Stack
+from turnlane.guard.unawaited import Made
+
+_inside: ContextVar[object] = ContextVar("turnlane_guard_inside_run", default=None)
+"""The agent whose entry point is being called: the layers below it are the same call."""
+
+
+class Calls:
+    """The last call of an entry point of each object, for one that refuses a second before the first has begun."""
+
+    def __init__(self) -> None:
+        self._last: weakref.WeakKeyDictionary[Any, tuple[Stack, Any]] = weakref.WeakKeyDictionary()
+
+    def made(self, thing: Any, stack: Stack) -> None:
+        """The entry point was called and did not refuse."""
+        self._last[thing] = (stack, requests.current.get())
+
+    def last(self, thing: Any, watched: Watched) -> Run | None:
+        """That call as a run, which has not begun."""
+        if thing not in self._last:
+            return None
+        stack, request = self._last[thing]
+        run = Run(watched, watched.name(thing), "run", stack)
+        run.request = request
+        return run
+
+
+Refused = Callable[[Any, tuple[Any, ...], dict[str, Any], Stack, Calls], None]
+
+
+def watch_run(owner: type, name: str, watcher: Watcher, refused: Refused | None = None) -> bool:
+    """Watch an entry point, whatever it returns.
+
+    Args:
+        refused: called when the entry point raises at once because another run goes on.
+    """
+    calls = Calls()
+
+    def make(original: Any) -> Any:
+        @functools.wraps(original)
+        def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if _inside.get() is self:
+                return original(self, *args, **kwargs)
+            stack = stacks.capture()
+            token = _inside.set(self)
+            try:
+                made = original(self, *args, **kwargs)
+            except Exception as error:
+                if refused is not None and "already running" in str(error):
+                    refused(self, args, kwargs, stack, calls)
+                raise
+            finally:
+                _inside.reset(token)
+            if refused is not None:
+                calls.made(self, stack)
+            return _followed(made, Call(watcher, self, args, kwargs, stack, name))
+
+        return run
+
+    return replace(owner, name, make)
+
+
+class Call:
+    """One call of an entry point, from the line that makes it until its run has ended."""
+
+    def __init__(
+        self, watcher: Watcher, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack, name: str
+    ) -> None:
+        self.watcher = watcher
+        self.arguments = (thing, args, kwargs)
+        self.made = Made(
+            f"{type(thing).__name__} {thing.name!r}.{name}" if _is_named(thing) else name, stack, stream=False
+        )
+        self.run: Run | None = None
+
+    def begin(self) -> None:
+        """It is awaited or iterated, now or again."""
+        if self.made.begun:
+            return
+        self.made.begins()
+        self.run = _begin(self.watcher, *self.arguments, self.made.stack)
+        if self.run is not None and self.made.stream:
+            self.run.notes["stream"] = True
+            self.made.dropped = functools.partial(_dropped, self.run)
+        self.arguments = (None, (), {})
+
+    def end(self, error: BaseException | None = None, result: Any = None) -> None:
+        """It has returned or raised."""
+        if self.run is None or not self.run.running:
+            return
+        if error is not None:
+            _end(self.run, _outcome(error), error)
+            return
+        _result(self.watcher, self.run, result)
+        _end(self.run, "ended")
+
+    async def step(self, awaitable: Any) -> Any:
+        """One part of its work."""
+        self.begin()
+        token = runs.set_current(self.run) if self.run is not None else None
+        try:
+            return await awaitable
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:
+            self.end(error)
+            raise
+        finally:
+            if token is not None:
+                runs.unset_current(token)
+
+
+def _is_named(thing: Any) -> bool:
+    return isinstance(getattr(thing, "name", None), str)
+
+
+_streams: weakref.WeakKeyDictionary[Any, Call] = weakref.WeakKeyDictionary()
+
+
+def _followed(made: Any, call: Call) -> Any:
+    """What the entry point returned, in its own kind."""
+    if inspect.iscoroutine(made):
+        outer = _awaited(made, call)
+        outer.__qualname__ = made.__qualname__  # type: ignore[attr-defined]
+        call.made.is_in(outer)
+        # When nobody awaits it, Python warns once, of the outer one.
+        weakref.finalize(outer, _close, made).atexit = False
+        return outer
+    if inspect.isasyncgen(made):
+        call.made.stream = True
+        items = _iterated(made, call)
+        call.made.is_in(items)
+        return items
+    if hasattr(made, "__anext__") and hasattr(type(made), "get_final_response"):
+        call.made.stream = True
+        call.made.is_in(made)
+        _streams[made] = call
+    return made
+
+
+def _close(coroutine: Any) -> None:
+    if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+        coroutine.close()
+
+
+async def _awaited(made: Any, call: Call) -> Any:
+    result = await call.step(made)
+    call.end(result=result)
+    return result
+
+
+unawaited.WATCHED.add(_awaited.__code__)
+
+
+async def _iterated(made: Any, call: Call) -> AsyncIterator[Any]:
+    item: Any = None
+    try:
+        while True:
+            try:
+                item = await call.step(made.__anext__())
+            except StopAsyncIteration:
+                break
+            yield item
+    except GeneratorExit as error:
+        if call.run is not None:
+            _end(call.run, "abandoned", error)
+        raise
+    finally:
+        await made.aclose()
+    call.end(result=item)
+
+
+def watch_streams(module: ModuleType) -> None:
+    """Follow the stream objects: they are handed on as they are, so their class is watched."""
+    kind = getattr(module, "ResponseStream", None)
+    if kind is None:  # the first releases return async generators
+        return
+    replace(kind, "__anext__", _next)
+    replace(kind, "get_final_response", _final)
+    replace(kind, "__await__", _begins)
+
+
+def _next(original: Any) -> Any:
+    @functools.wraps(original)
+    async def __anext__(self: Any) -> Any:
+        call = _streams.get(self)
+        if call is None:
+            return await original(self)
+        try:
+            return await call.step(original(self))
+        except StopAsyncIteration:
+            call.end(result=getattr(self, "_final_result", None))
+            raise
+
+    return __anext__
+
+
+def _final(original: Any) -> Any:
+    @functools.wraps(original)
+    async def get_final_response(self: Any) -> Any:
+        call = _streams.get(self)
+        if call is None:
+            return await original(self)
+        result = await call.step(original(self))
+        call.end(result=result)
+        return result
+
+    return get_final_response
+
+
+def _begins(original: Any) -> Any:
+    @functools.wraps(original)
+    def __await__(self: Any) -> Any:
+        call = _streams.get(self)
+        if call is not None:
+            call.begin()
+        return original(self)
+
+    return __await__
