@@ -23,6 +23,9 @@ MARK = "__turnlane_guard__"
 
 _undo: list[tuple[Any, str, Any]] = []
 
+stand_in: Callable[[Any], Any] | None = None
+"""Set for an experiment of `turnlane probe`: gives the object that is called in the place of another."""
+
 
 class Watcher(Protocol):
     """Says what a call of an entry point is. One per kind of entry point, in the framework's file."""
@@ -108,6 +111,8 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if stand_in is not None:
+                self, args, kwargs = _with_stand_ins(self, args, kwargs)
             if runs.within(self):
                 return original(self, *args, **kwargs)
             stack = stacks.capture()
@@ -128,6 +133,8 @@ def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if stand_in is not None:
+                self, args, kwargs = _with_stand_ins(self, args, kwargs)
             if runs.within(self):
                 return original(self, *args, **kwargs)
             stack = stacks.capture()
@@ -147,6 +154,8 @@ def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if stand_in is not None:
+                self, args, kwargs = _with_stand_ins(self, args, kwargs)
             run = _begin(watcher, self, args, kwargs, stacks.capture())
             if run is None:
                 return original(self, *args, **kwargs)
@@ -165,6 +174,14 @@ def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
         return entry
 
     return replace(owner, name, make)
+
+
+def _with_stand_ins(
+    self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The call with every object in it replaced that has a stand-in."""
+    assert stand_in is not None
+    return stand_in(self), tuple(map(stand_in, args)), {name: stand_in(value) for name, value in kwargs.items()}
 
 
 def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | None = None) -> None:

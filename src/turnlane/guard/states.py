@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from turnlane.guard import journals, runs, stacks, unawaited
+from turnlane.guard import journals, patching, runs, stacks, unawaited
 from turnlane.guard.patching import as_coroutine_function, label_of, replace
 from turnlane.guard.unawaited import Made
 
@@ -20,6 +20,8 @@ def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = No
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if patching.stand_in is not None:
+                self = patching.stand_in(self)
             if runs.current.get() is not None:  # the framework's own, on the way of a run
                 return _done(original, self, args, kwargs, after, None)
             begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=False)

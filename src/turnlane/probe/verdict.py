@@ -111,8 +111,8 @@ _PLAIN_LIST: Final = re.compile(r"`(?!this\.)[\w$]+`.* keeps a conversation for 
 
 
 def static_evidence(findings: Iterable[StaticFinding]) -> list[StaticFinding]:
-    """The findings, and what else they say: in TypeScript `check` names a module's list of messages as TL201, as it
-    does an agent that holds one, and for the catalogue the bare list is TL202."""
+    """The findings, and what else they say: in TypeScript `check` names a module's list of messages as TL201, as
+    it does an agent that holds one, and for the catalogue the bare list is TL202."""
     made = list(findings)
     lists = [finding for finding in made if finding.code == "TL201" and _PLAIN_LIST.match(finding.message)]
     return [*made, *(replace(finding, code="TL202") for finding in lists)]
