@@ -15,10 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Final
 
-from turnlane.guard import requests, runs
+from turnlane.guard import requests, runs, stacks
 from turnlane.guard.patching import replace
+from turnlane.guard.stacks import NO_STACK, Stack
 
 _TRAVELLING: Final[tuple[ContextVar[Any], ...]] = (requests.current, runs.current, runs.current_tool)
+
+
+handed_over: ContextVar[Stack] = ContextVar("turnlane_guard_handed_over", default=NO_STACK)
+"""Who handed over what runs in this thread; only known within somebody's work."""
+
+MAX_FRAMES: Final = 12
 
 
 def install() -> None:
@@ -37,17 +44,21 @@ def carried() -> tuple[Any, ...] | None:
 class Carried:
     """A function with whose work it is."""
 
-    __slots__ = ("__wrapped__", "function", "values")
+    __slots__ = ("__wrapped__", "function", "stack", "values")
 
-    def __init__(self, function: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], values: tuple[Any, ...], stack: Stack) -> None:
         self.function = self.__wrapped__ = function
         self.values = values
+        self.stack = stack
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tokens = [variable.set(value) for variable, value in zip(_TRAVELLING, self.values, strict=True)]
+        handed = handed_over.set(self.stack)
         try:
             return self.function(*args, **kwargs)
         finally:
+            with contextlib.suppress(ValueError):
+                handed_over.reset(handed)
             for variable, token in zip(_TRAVELLING, tokens, strict=True):
                 with contextlib.suppress(ValueError):
                     variable.reset(token)
@@ -57,7 +68,9 @@ def _watched_submit(original: Any) -> Any:
     @functools.wraps(original)
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         values = carried()
-        return original(self, fn if values is None else Carried(fn, values), *args, **kwargs)
+        if values is not None:
+            fn = Carried(fn, values, stacks.capture(limit=MAX_FRAMES))
+        return original(self, fn, *args, **kwargs)
 
     return submit
 

@@ -1,7 +1,224 @@
-"""Not written yet."""
+"""TL206: a file in which several users' state is kept, or that is read, changed and written without a lock.
+
+What is looked for is the shape of it: read, run, write, in requests of different people, on one path. A log is
+only appended to, a file per conversation is never met by two of them, a file with a key for each names it.
+"""
 
 from __future__ import annotations
 
+import itertools
+import os
+import threading
+from collections import OrderedDict, deque
+from typing import Any, Final, NamedTuple
+
+from turnlane.guard import audit, journals, requests, runs, stacks
+from turnlane.guard.executors import handed_over
+from turnlane.guard.journal import Sighting
+from turnlane.guard.meetings import different_users, with_stacks
+from turnlane.guard.requests import Request
+from turnlane.guard.runs import Run
+from turnlane.guard.stacks import Stack
+
+MAX_PATHS: Final = 256
+MAX_WRITES: Final = 8
+MAX_CONTENT: Final = 1_000_000
+
+_OPENERS: Final = ("aiofiles", "aiofile", "anyio", "aiopath", "orjson", "ujson", "simplejson", "yaml", "msgspec")
+"""Packages that open files for whoever calls them."""
+
+_NO_STATE: Final = (".log", ".pyc", ".lock", ".sock", ".pem", ".html", ".css", ".js")
+
+
+class Read(NamedTuple):
+    """A request has read a path."""
+
+    number: int
+    stack: Stack
+    runs: int
+
+
+class Write(NamedTuple):
+    """A request has written a path."""
+
+    number: int
+    stack: Stack
+    request: Request
+    ran: bool
+
+
+_numbers = itertools.count(1)
+_writes: OrderedDict[str, deque[Write]] = OrderedDict()
+_lock = threading.Lock()
+_looking = threading.local()
+
 
 def install() -> None:
-    """Nothing yet."""
+    """Listen to files being opened and renamed."""
+    audit.listen("open", _opened)
+    audit.listen("os.rename", _renamed)
+    runs.beginning.append(_begun)
+
+
+def uninstall() -> None:
+    """Listen no longer, and forget all paths."""
+    audit.forget("open")
+    audit.forget("os.rename")
+    _writes.clear()
+
+
+def _begun(run: Run) -> None:
+    if run.request is not None:
+        run.request.notes["runs"] = run.request.notes.get("runs", 0) + 1
+
+
+def _opened(arguments: tuple[Any, ...]) -> None:
+    request = requests.current.get()
+    if request is None or not request.of_a_server or getattr(_looking, "now", False):
+        return
+    path, _, flags = arguments
+    name = _path(path)
+    if name is None or not isinstance(flags, int):
+        return
+    stack = _opener()
+    if stack is None:
+        return
+    if flags & (os.O_WRONLY | os.O_RDWR):
+        if not flags & (os.O_APPEND | os.O_EXCL):
+            wrote(request, name, stack)
+    else:
+        read(request, name, stack)
+
+
+def _renamed(arguments: tuple[Any, ...]) -> None:
+    request = requests.current.get()
+    if request is None or not request.of_a_server:
+        return
+    name = _path(arguments[1])
+    stack = _opener()
+    if name is not None and stack is not None:
+        wrote(request, name, stack)
+
+
+def _path(path: Any) -> str | None:
+    """The absolute path of what may hold somebody's state."""
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if not isinstance(path, str) or path.endswith(_NO_STATE):
+        return None
+    name = os.path.abspath(path)
+    if name.startswith(("/proc/", "/dev/", "/sys/")) or not stacks.is_users(name):
+        return None
+    return name
+
+
+def _opener() -> Stack | None:
+    """Who opens it, when that is the program and not some library for itself."""
+    stack = (*stacks.capture(3, limit=16), *handed_over.get())
+    for code, _ in stack:
+        if stacks.is_users(code.co_filename):
+            return stack
+        if not stacks.is_pythons(code.co_filename) and not _opens_for_others(code.co_filename):
+            return None
+    return stack
+
+
+def _opens_for_others(file: str) -> bool:
+    return any(f"{os.sep}{package}{os.sep}" in file for package in _OPENERS)
+
+
+def read(request: Request, path: str, stack: Stack) -> None:
+    """A request reads a path."""
+    known: dict[str, Read] = request.notes.setdefault("files", {})
+    known[path] = Read(next(_numbers), stack, request.notes.get("runs", 0))
+
+
+def wrote(request: Request, path: str, stack: Stack) -> None:
+    """A request writes a path, which is still what it was before."""
+    before: Read | None = request.notes.get("files", {}).get(path)
+    with _lock:
+        others = [write for write in _writes.get(path, ()) if write.request is not request]
+    if before is not None:
+        sighting = lost_update(request, path, before, others, stack) or everybodys(
+            request, path, before, others, stack
+        )
+        if sighting is not None:
+            journals.report(sighting)
+    _keep(path, Write(next(_numbers), stack, request, bool(request.notes.get("runs"))))
+    # What it reads now it has written itself.
+    request.notes.get("files", {}).pop(path, None)
+
+
+def _keep(path: str, write: Write) -> None:
+    with _lock:
+        _writes.setdefault(path, deque(maxlen=MAX_WRITES)).append(write)
+        _writes.move_to_end(path)
+        while len(_writes) > MAX_PATHS:
+            _writes.popitem(last=False)
+
+
+def lost_update(request: Request, path: str, before: Read, others: list[Write], stack: Stack) -> Sighting | None:
+    """Somebody has written the file since this request read it; what he wrote is lost now."""
+    since = [write for write in others if write.number > before.number]
+    if not since or not (request.notes.get("runs") or since[-1].ran):
+        return None
+    message = (
+        f"{_who(request)} writes {os.path.basename(path)} from what it read before {_who(since[-1].request)} "
+        "wrote it: what that one saved is lost."
+    )
+    return _sighting(message, request, path, before, since[-1], stack)
+
+
+def everybodys(request: Request, path: str, before: Read, others: list[Write], stack: Stack) -> Sighting | None:
+    """This request ran with what another user's request had left in the file."""
+    if request.notes.get("runs", 0) <= before.runs:
+        return None
+    of_others = [w for w in others if w.number < before.number and w.ran and different_users(w.request, request)]
+    if not of_others or _is_keyed(path, of_others[-1].request):
+        return None
+    message = (
+        f"{_who(request)} ran with what {_who(of_others[-1].request)}, another user's request, had saved in "
+        f"{os.path.basename(path)}: one file keeps everybody's state."
+    )
+    return _sighting(message, request, path, before, of_others[-1], stack)
+
+
+def _is_keyed(path: str, writer: Request) -> bool:
+    """Whether the file tells its users apart: it names the one who wrote."""
+    if not writer.keys:
+        return False
+    values = [value for value in writer.keys.values() if len(value) > 2 and not value.startswith("#")]
+    content = _content(path)
+    return not values or any(value in content for value in values)
+
+
+def _content(path: str) -> str:
+    _looking.now = True
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_CONTENT).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        _looking.now = False
+
+
+def _who(request: Request) -> str:
+    return f"{request.name} {request.id}"
+
+
+def _sighting(message: str, request: Request, path: str, before: Read, other: Write, stack: Stack) -> Sighting:
+    return Sighting(
+        code="TL206",
+        message=message,
+        stack=stack,
+        stacks=with_stacks(
+            (f"{_who(other.request)} wrote it here", other.stack),
+            (f"{_who(request)} had read it here", before.stack),
+            ("and writes it here", stack),
+        ),
+        object=f"file {path}",
+        request=request.id,
+        conversation=request.conversation,
+        requests=[other.request.id, request.id],
+    )

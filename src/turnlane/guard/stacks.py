@@ -86,6 +86,11 @@ def is_users(file: str) -> bool:
     return not (file.startswith((_OURS, *_STDLIB)) or any(part in file for part in _INSTALLED))
 
 
+def is_pythons(file: str) -> bool:
+    """Whether a file is Python's own."""
+    return file.startswith(("<frozen ", *_STDLIB)) and not any(part in file for part in _INSTALLED)
+
+
 def has_users(stack: Stack) -> bool:
     """Whether a line of the user's code is in it."""
     return any(is_users(code.co_filename) for code, _ in stack)
