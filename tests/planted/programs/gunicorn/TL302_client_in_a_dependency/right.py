@@ -1,0 +1,36 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from autogen_agentchat.agents import AssistantAgent
+from autogen_core.models import ChatCompletionClient
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from fastapi import Depends, FastAPI, Request
+from pydantic import BaseModel
+
+
+class Question(BaseModel):
+    question: str
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.client = OpenAIChatCompletionClient(model="gpt-4o-mini", temperature=0.2)
+    yield
+    await app.state.client.close()
+
+
+def get_client(request: Request) -> ChatCompletionClient:
+    return request.app.state.client
+
+
+def get_agent(client: ChatCompletionClient = Depends(get_client)) -> AssistantAgent:
+    return AssistantAgent("doctor", client, system_message="You explain laboratory values.")
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/ask")
+async def ask(body: Question, agent: AssistantAgent = Depends(get_agent)):
+    result = await agent.run(task=body.question)
+    return {"answer": result.messages[-1].to_text()}
