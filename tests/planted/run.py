@@ -1,6 +1,7 @@
 """Runs planted programs, and says which reports were right.
 
 python -m tests.planted.run [--only CODE|host|glob] [--times 3] [--verb guard|probe|bare] [--twin wrong|right]
+    [--users 20]
 
 `bare` runs them without guard and probe, to see that the wrong ones do harm and the right ones do not.
 Exit 1: a hazard was not named, or a right program was blamed.
@@ -18,7 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ async def run_all(options: argparse.Namespace) -> list[Outcome]:
         sys.stdout.flush()
         return outcome
 
-    chosen = [plant for only in options.only.split(",") for plant in plants(only)]
+    chosen = [_crowded(plant, options.users) for only in options.only.split(",") for plant in plants(only)]
     todo = [
         one(plant, twin, verb)
         for _ in range(options.times)
@@ -217,12 +218,20 @@ async def run_all(options: argparse.Namespace) -> list[Outcome]:
     return await asyncio.gather(*todo)
 
 
+def _crowded(plant: Plant, users: int) -> Plant:
+    visits = [
+        replace(visit, users=max(visit.users, users)) if visit.users > 1 else visit for visit in plant.visits
+    ]
+    return replace(plant, visits=tuple(visits))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="*", help="code, host, framework or name; patterns; several with commas")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--verb", choices=VERBS)
     parser.add_argument("--twin", choices=TWINS)
+    parser.add_argument("--users", type=int, default=0, help="at least so many users at once, where several come")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
     parser.add_argument("--show", action="store_true", help="print the records and reports")
     options = parser.parse_args()
