@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,7 +11,6 @@ from turnlane.probe.conditions import Conditions
 from turnlane.probe.drive import Session
 from turnlane.probe.experiments import (
     Case,
-    Experiment,
     Experimented,
     experiment_signs,
     judged,
@@ -20,6 +19,7 @@ from turnlane.probe.experiments import (
     without_each_tool,
 )
 from turnlane.probe.failures import failures_in, plainest
+from turnlane.probe.guard_records import merged
 from turnlane.probe.inject import Injection, fault_reports
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
@@ -35,6 +35,9 @@ from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdict
 
 RESERVE: Final = 3.0
 """Seconds kept for stopping the program and writing the report."""
+TRIAL_TIME: Final = 8.0
+"""Seconds that the trials need at least, all together."""
+IN_MEMORY: Final = frozenset({"TL201", "TL203", "TL205"})
 START: Final = 5.0
 """Seconds that a fresh start of the program may take, if none was seen."""
 
@@ -90,23 +93,41 @@ class _Investigation:
     skipped: list[str] = field(default_factory=list)
 
     async def attribution(self) -> Attribution:
+        """Failures of the ramp are looked into first; what else may be wrong, with the time that is left."""
         self.signs += ramp_signs(self.levels)
         self.signs += signs_of_messages(self.levels)
         for outcome in self.levels:
             self.signs += repeats(outcome, "the faults of --inject") if self.subject.injection else ()
-        alone = await self._alone()
-        await self._trials(alone)
-        self.signs += trial_signs(self.trials, alone)
-        await self._restarts(alone)
-        hazards = self._hazards()
-        await self._experiments()
-        self.signs += guard_signs(hazards, self.levels)
+        seen = self.session.hazards()
+        await self._experiments({hazard.code for hazard in seen})
+        await self._one_thing_only({hazard.code for hazard in seen})
+        if self._affords_trials():
+            alone = await self._alone()
+            await self._trials(alone)
+            self.signs += trial_signs(self.trials, alone)
+        self.signs += guard_signs(seen, self.levels)
+        self.signs += guard_signs(self._later(seen), self.levels)
         self._tell_skipped()
         return Attribution(
             verdicts=verdicts_of(self._accused(), self.subject.static),
             faults=fault_reports(self.subject.injection, self.levels) if self.subject.injection else (),
             notes=tuple(dict.fromkeys(self.notes)),
         )
+
+    def _affords_trials(self) -> bool:
+        """After an experiment the program may have to be started anew, as it was."""
+        afforded = self._affords(START + TRIAL_TIME)
+        if not afforded:
+            self.skipped.append("trials of faults")
+        return afforded
+
+    def _later(self, seen: Sequence[Hazard]) -> list[Hazard]:
+        """What the guard saw during trials, but for what follows from a hazard of the ramp: an object that users
+        share shows much else when the provider fails."""
+        accused = {hazard.object for hazard in seen if hazard.object}
+        known = {(hazard.code, hazard.place) for hazard in seen}
+        during = merged(hazard for outcome in self.trials.values() for hazard in outcome.hazards)
+        return [h for h in during if (h.code, h.place) not in known and h.object not in accused]
 
     async def _alone(self) -> LevelOutcome:
         """One user with nothing in the way: the first level of the ramp, if it was that."""
@@ -129,36 +150,36 @@ class _Investigation:
             self.watcher.step(trial.name)
             self.trials[trial.name] = await self.session.run_level(trial.conditions(self.subject))
 
-    async def _restarts(self, alone: LevelOutcome) -> None:
-        if self.subject.one_loop and self.subject.practice and self._affords(4 * _seconds(alone)):
-            self.watcher.step("do others stand still?")
-            self.signs += await standstill_signs(self.session, _plain(alone))
-        if not (self.subject.starts and self.subject.practice):
+    async def _one_thing_only(self, by_guard: Set[str]) -> None:
+        """Experiments with a reading of their own: a request for nothing, a stop, a fresh process."""
+        subject, first = self.subject, self.levels[0]
+        if not subject.practice:
             return
-        if works_on(self.levels) and self._affords(START + 8):
+        if subject.one_loop and self._affords(4 * _seconds(first)):
+            self.watcher.step("do others stand still?")
+            self.signs += await standstill_signs(self.session, _plain(first))
+        if subject.starts and works_on(self.levels) and self._affords(START + 8):
             self.watcher.step("stopped right after its answer")
-            self.signs += await dies_with_process(self.session, _plain(alone))
-        if any(outcome.leaks for outcome in self.levels) and self._affords(START + 2 * _seconds(alone)):
+            self.signs += await dies_with_process(self.session, _plain(first))
+        # An object in memory that the guard has named explains the leak.
+        leaked = any(outcome.leaks for outcome in self.levels) and not by_guard & IN_MEMORY
+        if subject.starts and leaked and self._affords(START + 2 * _seconds(first)):
             self.watcher.step("a fresh process")
-            self.signs += await outlives_restart(self.session, _plain(alone))
+            self.signs += await outlives_restart(self.session, _plain(first))
 
-    def _hazards(self) -> tuple[Hazard, ...]:
-        """What the guard saw so far: later the experiments change what the program does."""
-        return self.session.hazards()
-
-    async def _experiments(self) -> None:
+    async def _experiments(self, by_guard: Set[str]) -> None:
         for failure in failures_in(self.levels):
             case = Case(
                 subject=self.subject, failure=failure, before=plainest(failure, self.levels), levels=self.levels
             )
-            done = await self._case(case)
+            done = await self._case(case, by_guard)
             self.signs += experiment_signs(done)
             self.notes += filter(None, map(note_of, done))
 
-    async def _case(self, case: Case) -> list[Experimented]:
-        """All experiments of a case up to the first that names the cause."""
+    async def _case(self, case: Case, by_guard: Set[str]) -> list[Experimented]:
+        """All experiments of a case up to the first that names the cause; the guard's suspect comes first."""
         done: list[Experimented] = []
-        waiting: list[Experiment] = wanted_for(case)
+        waiting = sorted(wanted_for(case), key=lambda one: not (one.codes and one.codes[0] in by_guard))
         while waiting:
             experiment = waiting.pop(0)
             if not self._affords(_seconds(case.before) + (START if experiment.restarts else 0)):

@@ -10,7 +10,7 @@ from turnlane.probe.failures import Failure, minimal_level, plainest
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import tool_results
 from turnlane.probe.report import Evidence, Hazard, RequestRecord
-from turnlane.probe.trial_signs import is_swallowed
+from turnlane.probe.trial_signs import is_swallowed, passed_as_whole
 from turnlane.probe.verdict import Sign
 
 LEAK = Failure("leak")
@@ -83,6 +83,7 @@ def ramp_signs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
     yield from _told_secrets(levels)
     yield from _raising_tools(levels)
     yield from _hangs(levels)
+    yield from _truncated(levels)
 
 
 def _ramp(failure: Failure, levels: Sequence[LevelOutcome]) -> tuple[Evidence, ...]:
@@ -235,6 +236,24 @@ def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
                 evidence=(
                     Evidence(experiment="hang", before="an answer", after=f"none for {len(found)} requests"),
                 ),
+            )
+            return
+
+
+def _truncated(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
+    """TL307 in the ramp: a stream broke off, as `--inject cut` or the user's script asked, and half of an answer was
+    given as a whole one. With retries the last call of a request is the one that it answers with."""
+    for outcome in levels:
+        found = [
+            r for r in outcome.requests if r.calls and r.calls[-1].fault == "cut_stream" and passed_as_whole(r)
+        ]
+        if found:
+            yield Sign(
+                codes=("TL307",),
+                source="experiment",
+                summary=f"{len(found)} requests whose model's answer broke off got half an answer as a whole one.",
+                minimal_level=outcome.level.concurrency,
+                evidence=(Evidence(experiment="cut", before="a whole answer", after=repr(found[0].answer[:80])),),
             )
             return
 

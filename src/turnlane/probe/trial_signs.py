@@ -258,7 +258,7 @@ def _incomplete(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
         outcome = found.get(name)
         if outcome is None or alone.level.failed:
             continue
-        passed = [request for request in outcome.requests if _passed_as_whole(request, outcome)]
+        passed = [request for request in outcome.requests if passed_as_whole(request)]
         if passed:
             yield Sign(
                 codes=("TL307",),
@@ -269,10 +269,9 @@ def _incomplete(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
             return
 
 
-def _passed_as_whole(request: RequestRecord, outcome: LevelOutcome) -> bool:
+def passed_as_whole(request: RequestRecord) -> bool:
     """Whether the answer looks like any other; one that is nearly empty holds nothing of the model's text."""
-    spoiled = outcome.conditions.script is not None or any(call.fault for call in request.calls)
-    return spoiled and request.succeeded and len(request.answer) > 8 and not _INCOMPLETE.search(request.answer)
+    return request.succeeded and len(request.answer) > 8 and not _INCOMPLETE.search(request.answer)
 
 
 def _no_deadline(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
