@@ -241,7 +241,7 @@ def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
 
 
 def _truncated(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
-    """TL307 in the ramp: a stream broke off, as `--inject cut` or the user's script asked, and half of an answer was
+    """TL307 in the ramp: a stream broke off, as `--inject cut` or the script asked, and half of an answer was
     given as a whole one. With retries the last call of a request is the one that it answers with."""
     for outcome in levels:
         found = [

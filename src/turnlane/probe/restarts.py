@@ -52,7 +52,8 @@ async def dies_with_process(session: Session, base: Conditions) -> list[Sign]:
 
     A program that waits for its work when it is asked to stop, or takes it up again when it is back, is right.
     """
-    working = replace(base, concurrency=1, rounds=1, turns=1, latency=MIDDLE_OF_WORK)
+    # Settled: its first model call may come a moment after its answer.
+    working = replace(base, concurrency=1, rounds=1, turns=1, latency=MIDDLE_OF_WORK, settle=0.3)
     outcome = await session.run_level(working)
     left = [request for request in outcome.requests if request.succeeded and _open(request)]
     if not left:
