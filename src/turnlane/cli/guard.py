@@ -18,6 +18,7 @@ from cyclopts.validators import Number
 from turnlane.cli import watched_command
 from turnlane.cli.complaint import Complaint
 from turnlane.guard import summary
+from turnlane.guard.describing import one_line
 from turnlane.guard.launch import environment
 from turnlane.guard.record_file import RecordFile
 from turnlane.guard.settings import GuardSettings
@@ -74,8 +75,10 @@ def _record_path(output: Path | None) -> Iterator[Path]:
 
 def _last_words(records: Sequence[dict[str, Any]], command: Sequence[str]) -> str:
     """The summary; or why there is nothing to sum up."""
-    if any(record["kind"] == "start" for record in records):
-        return "\n" + summary.text(records)
+    # The first run knows more of where it is than the start of a process: the loop, and who owns it.
+    places = [record for kind in ("where", "start") for record in records if record["kind"] == kind]
+    if places:
+        return f"\nran in: {one_line(places[0]['where'])}\n{summary.text(records)}"
     return (
         f"\nturnlane guard: no process of `{shlex.join(command)}` loaded the guard, nothing was watched: it needs "
         "Python 3.11 or newer, started without -I, -E and -S and with the environment that it is given\n"

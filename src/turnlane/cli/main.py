@@ -56,6 +56,10 @@ VERBS: Final = {
         "turnlane.cli.guard:guard",
         "Run a command and report the hazards that show in it: a race detector for agents.",
     ),
+    "doctor": (
+        "turnlane.cli.doctor:doctor",
+        "Say where a project's agents run, and which of its packages conflict.",
+    ),
     "explain": ("turnlane.cli.explain:explain", "Show the page of a hazard, such as TL201."),
 }
 """Each verb: where it is, and its line in `turnlane --help`."""

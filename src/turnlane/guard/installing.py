@@ -27,6 +27,8 @@ PARTS: Final = (
     "turnlane.guard.frameworks.classic",
     "turnlane.guard.frameworks.ag2",
     "turnlane.guard.frameworks.agent_framework",
+    "turnlane.guard.versions",
+    "turnlane.guard.where",
     "turnlane.guard.redirect",
     "turnlane.guard.experiment",
     "turnlane.guard.gauges",
