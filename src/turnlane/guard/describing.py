@@ -59,13 +59,13 @@ def processes(facts: Mapping[str, Any]) -> str:
     parts = []
     if facts.get("worker_class"):
         count = facts.get("workers")
-        parts.append(f"{f'{count} ' if count else ''}workers of class {processes['worker_class']}")
+        parts.append(f"{f'{count} ' if count else ''}workers of class {facts['worker_class']}")
     if facts.get("pool"):
-        parts.append(f"pool {processes['pool']}")
+        parts.append(f"pool {facts['pool']}")
     if facts.get("preload"):
         parts.append("loaded before the fork")
     if facts.get("reloader"):
         parts.append("reloader")
     if facts.get("start_method"):
-        parts.append(f"children by {processes['start_method']}")
+        parts.append(f"children by {facts['start_method']}")
     return ", ".join(parts)

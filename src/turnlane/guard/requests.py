@@ -45,8 +45,8 @@ class Request:
     """
 
     __slots__ = (
-        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent", "pid",
-        "stack", "started", "status",
+        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent",
+        "pid", "stack", "started", "status",
     )  # fmt: skip
 
     def __init__(
