@@ -8,6 +8,7 @@ import gc
 import sys
 import types
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -22,14 +23,20 @@ from turnlane.guard import (
     runs,
     stopped,
     tools,
+    unawaited,
 )
 from turnlane.guard.journal import Sighting
 from turnlane.guard.patching import replace
 from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run, ToolCall
+from turnlane.guard.unawaited import Made
 
+MAX_ALONE: Final = 256
 WAITERS: Final = 8
 """So many tasks that wait for each other are followed to find the outermost."""
+
+
+_KINDS: Final = ("agent", "team", "chat")
 
 
 def install() -> None:
@@ -37,15 +44,17 @@ def install() -> None:
     going_on.install()
     lost_updates.install()
     runs.beginning.append(_began)
-    runs.ending.extend((retries.ended, stopped.ended, answers.ended))
+    runs.ending.extend((retries.ended, stopped.ended, answers.ended, _failed_alone))
     tools.ending.extend((stopped.tool_ended, answers.returned))
     requests.ending.append(_request_ended)
     replace(asyncio.runners, "_cancel_all_tasks", _before_cancelling)
+    replace(asyncio.BaseEventLoop, "call_exception_handler", _before_handling)
 
 
 def uninstall() -> None:
     """Forget what is remembered. For tests."""
     retries.forget()
+    _alone.clear()
 
 
 def _began(run: Run) -> None:
@@ -79,22 +88,80 @@ def _closes(loop: Any) -> None:
     going_on.closing.add(id(loop))
     if sys.exc_info()[0] is not None:  # the program itself failed: that its tasks end with it is no news
         return
+    _unasked()
+    for task in asyncio.all_tasks(loop):
+        made = unawaited.waiting(task.get_coro())
+        if made is not None and not held(task):
+            _tell_unbegun(made)
     for run in _outermost():
         if run.loop is loop and run.task is not None and not run.asked_to_stop:
             _look(run, "was still going on when its loop closed, and was cancelled there")
 
 
+_alone: OrderedDict[int, tuple[Run, weakref.ref[Any]]] = OrderedDict()
+"""By the identity of their task: runs that failed where nobody waits; told when nobody asks for the error either."""
+
+
+def _failed_alone(run: Run) -> None:
+    if run.outcome != "failed" or run.parent is not None or run.watched.role not in _KINDS or run.task is None:
+        return
+    if getattr(run.task, "_callbacks", None) or held(run.task):
+        return
+    _alone[id(run.task)] = run, weakref.ref(run.task)
+    if len(_alone) > MAX_ALONE:
+        _alone.popitem(last=False)
+
+
+def _before_handling(original: Any) -> Any:
+    @functools.wraps(original)
+    def call_exception_handler(self: Any, context: dict[str, Any]) -> Any:
+        task = context.get("future")
+        run, _ = _alone.pop(id(task), (None, None))
+        if run is not None and isinstance(task, asyncio.Task) and task.get_name() == run.task_name:
+            _tell_failed(run)
+        return original(self, context)
+
+    return call_exception_handler
+
+
+def _tell_failed(run: Run) -> None:
+    _tell(run, f"failed with {retries.name_of(run)}, which nobody has asked for")
+
+
+def _unasked() -> None:
+    """At a loop's end: errors that are in no hurry to be collected."""
+    for identity, (run, ref) in tuple(_alone.items()):
+        task = ref()
+        if task is not None and getattr(task, "_log_traceback", False):
+            del _alone[identity]
+            _tell_failed(run)
+
+
 def _outermost() -> list[Run]:
-    return [
-        run
-        for run in tuple(runs.going)
-        if run.running and run.watched.role in ("agent", "team", "chat") and run.parent is None
-    ]
+    return [run for run in tuple(runs.going) if run.running and run.watched.role in _KINDS and run.parent is None]
 
 
 def _look(run: Run, what: str) -> None:
     if run.task is None or "left_behind" in run.notes or held(run.task):
         return
+    _tell(run, what)
+
+
+def _tell_unbegun(made: Made) -> None:
+    journals.report_aside(
+        Sighting(
+            code="TL501",
+            message=f"{made.label} had not begun when its loop closed.",
+            stack=made.stack,
+            stacks=meetings.with_stacks(("the run", made.stack)),
+            object=made.label,
+            request=made.request.id if made.request else None,
+            conversation=made.request.conversation if made.request else None,
+        )
+    )
+
+
+def _tell(run: Run, what: str) -> None:
     run.notes["left_behind"] = True
     journals.report_aside(
         Sighting(
@@ -111,7 +178,7 @@ def _look(run: Run, what: str) -> None:
 
 
 def held(task: Any) -> bool:
-    """Whether the program keeps `task`, or a task that waits for it, somewhere: in a variable, a set, an object."""
+    """Whether the program keeps `task`, or one that waits for it, somewhere: in a variable, a set, an object."""
     outermost = task
     for _ in range(WAITERS):
         waiter = _waiter(outermost)
@@ -119,8 +186,10 @@ def held(task: Any) -> bool:
             break
         outermost = waiter
     running = getattr(asyncio.tasks, "_current_tasks", None)
-    ignored = {id(outermost.get_coro()), id(sys._getframe()), id(running)}
-    return any(id(holder) not in ignored and _keeps(holder, outermost) for holder in gc.get_referrers(outermost))
+    for holder in gc.get_referrers(outermost):  # no closure here: it would hold the task itself
+        if holder is not running and holder is not outermost.get_coro() and _keeps(holder):
+            return True
+    return False
 
 
 def _waiter(task: Any) -> Any:
@@ -157,27 +226,26 @@ def _parts(function: Any) -> Iterator[Any]:
             continue
 
 
-def _keeps(holder: Any, task: Any) -> bool:
+_STEPS: Final = (Run, ToolCall, weakref.ref, types.FrameType, types.BuiltinMethodType, asyncio.Handle)
+_MACHINERY: Final = ("TaskStepMethWrapper", "TaskWakeupMethWrapper", "Context", "hamt", "hamt_bitmap_node")
+
+
+def _keeps(holder: Any) -> bool:
     """Whether `holder` is a place where a program keeps things, rather than a step of the loop's own machinery."""
-    if isinstance(
-        holder, Run | ToolCall | weakref.ref | types.FrameType | types.BuiltinMethodType | asyncio.Handle
-    ):
+    if isinstance(holder, _STEPS) or type(holder).__name__ in _MACHINERY:
         return False
     module = getattr(type(holder), "__module__", "") or ""
-    if module.startswith(("asyncio", "_asyncio", "uvloop", "turnlane.guard")):
+    if module.partition(".")[0] in _LOOPS or module.startswith("turnlane.guard"):
         return False
     if isinstance(holder, types.CellType | types.MethodType):
-        return any(_keeps(outer, holder) for outer in gc.get_referrers(holder))
-    if type(holder).__name__ in (
-        "TaskStepMethWrapper",
-        "TaskWakeupMethWrapper",
-        "Context",
-        "hamt",
-        "hamt_bitmap_node",
-    ):
+        for outer in gc.get_referrers(holder):
+            if isinstance(outer, types.FunctionType | tuple | dict | list | set):
+                return True
         return False
     if isinstance(holder, types.CoroutineType):
-        return holder.cr_frame is not None and holder is not task.get_coro()
-    return isinstance(
-        holder, dict | set | list | tuple | types.AsyncGeneratorType | types.GeneratorType
-    ) or hasattr(holder, "__dict__")
+        return holder.cr_frame is not None
+    return isinstance(holder, _CONTAINERS) or hasattr(holder, "__dict__")
+
+
+_LOOPS: Final = ("asyncio", "_asyncio", "uvloop", "anyio")
+_CONTAINERS: Final = (dict, set, list, tuple, types.AsyncGeneratorType, types.GeneratorType)

@@ -3,6 +3,7 @@ before the other changed it (TL403)."""
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Generator
 from typing import Any, Final
@@ -215,8 +216,6 @@ def _roots_of(function: Any) -> tuple[Root, ...]:
     except (KeyError, TypeError):
         pass
     found = roots_of(function)
-    try:
+    with contextlib.suppress(TypeError):
         _roots[function] = found
-    except TypeError:
-        pass
     return found

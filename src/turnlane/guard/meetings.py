@@ -186,6 +186,8 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
     if last.outcome in ("failed", "cancelled") and watched.role in ("agent", "team", "chat"):
         if watched.role == "agent" and run.leftover == last.leftover:
             return None  # it ended before it had written anything
+        if retries.for_the_loop(last):
+            return None  # its client belongs to another loop: that is told, and to throw the agent away is no help
         why = "failed" if last.outcome == "failed" else "was cancelled"
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."

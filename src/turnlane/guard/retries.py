@@ -21,6 +21,8 @@ TRANSIENT: Final = re.compile(
 )
 """In the type or the text of an exception that may be gone the next time."""
 
+OTHER_LOOP: Final = re.compile(r"Event loop is closed|different (?:event )?loop|attached to a different")
+
 _failed: OrderedDict[Any, deque[Attempt]] = OrderedDict()
 
 
@@ -40,9 +42,12 @@ class Attempt:
 
 def ended(run: Run) -> None:
     """Listens to every run's end: remembers those that failed."""
-    if run.outcome != "failed" or run.error is None or not run.text:
+    if run.outcome != "failed" or run.error is None:
         return
     run.notes["failed"] = type(run.error).__name__
+    run.notes["loop"] = any(OTHER_LOOP.search(str(cause)) for cause in causes(run.error))
+    if not run.text:
+        return
     key = _key(run)
     known = _failed.setdefault(key, deque(maxlen=16))
     known.append(Attempt(run, run.error))
@@ -57,7 +62,7 @@ def failed_before(run: Run) -> Run | None:
     The same object again is never right: it holds the message already. A fresh one is right after an error that
     may be gone, if no tool has had an effect yet.
     """
-    if not run.text:
+    if not run.text or (run.watched.last is not None and for_the_loop(run.watched.last)):
         return None
     last = run.watched.last
     if last is not None and run.watched.dirty and last.outcome == "failed" and last.text == run.text:
@@ -81,6 +86,11 @@ def attempts(run: Run) -> int:
 def name_of(run: Run) -> str:
     """The type of the exception that a run failed with."""
     return str(run.notes.get("failed", "an error"))
+
+
+def for_the_loop(run: Run) -> bool:
+    """Whether a run failed since something of it belongs to another event loop."""
+    return bool(run.notes.get("loop"))
 
 
 def transient(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from turnlane.guard import journals, meetings, tools
 from turnlane.guard.journal import Sighting
 from turnlane.guard.runs import Run, ToolCall
-from turnlane.guard.stacks import Stack, has_users
+from turnlane.guard.stacks import Stack, is_users
 
 
 def calls_of(token: Any) -> list[ToolCall]:
@@ -55,8 +55,8 @@ def tool_ended(call: ToolCall, error: BaseException | None) -> None:
     journals.report(
         _sighting(
             call,
-            f"The tool {call.name!r} raised CancelledError, which nobody had asked for: {call.run.label} waits for "
-            "its result for ever.",
+            f"The tool {call.name!r} raised CancelledError, though nobody had asked it to stop: {call.run.label} "
+            "waits for its result for ever.",
             tools.defined(call),
         )
     )
@@ -83,7 +83,9 @@ def _report(run: Run) -> None:
 def _sighting(call: ToolCall, message: str, stack: Stack) -> Sighting:
     run = call.run
     assert run is not None
-    place = stack if has_users(stack) else tools.defined(call) or run.place_stack
+    # A timer's stack is the loop's: it shows no more than where the program was started.
+    direct = next((code for code, _ in stack), None)
+    place = stack if direct is not None and is_users(direct.co_filename) else run.place_stack
     return Sighting(
         code="TL404",
         message=message,

@@ -13,7 +13,6 @@ from turnlane.guard import journals, requests
 from turnlane.guard.journal import Sighting
 from turnlane.guard.stacks import Stack
 
-
 JUST_GONE: Final = 64
 
 
@@ -68,6 +67,11 @@ _waiting: dict[int, Made] = {}
 
 WATCHED: set[Any] = set()
 """The code of the coroutines that are made in place of the program's: an identity may be used a second time."""
+
+
+def waiting(thing: object) -> Made | None:
+    """What is known of a coroutine or stream that has not begun."""
+    return _waiting.get(id(thing))
 
 
 def excuse(thing: object) -> None:
