@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from .answer import Answer, Latency
@@ -18,6 +19,7 @@ from .pairing import check_pairing
 from .prompt import PracticeRequest
 from .recorder import Recorder
 from .refusal import Refusal
+from .responses import ResponseCompletion, ResponseLog, as_chat_body, conversation_of
 from .script import Script
 from .script_file import parse_script
 from .shape import check_shape, parse_body
@@ -32,6 +34,7 @@ class PracticeApp:
         self.recorder = recorder
         self.faults = FaultBoard()
         self._random = random.Random()
+        self._responses = ResponseLog()
         self.use(script)
 
     def use(self, script: Script) -> None:
@@ -60,18 +63,21 @@ class PracticeApp:
             await self._control(exchange, path)
             return
         path = path.removeprefix("/v1")
-        if path == "/chat/completions":
+        if path in ("/chat/completions", "/responses"):
             _only(exchange, "POST")
-            await self._recorded_chat(exchange)
+            await self._recorded_chat(exchange, as_response=path == "/responses")
         elif path == "/models" or path.startswith("/models/"):
             _only(exchange, "GET")
             await self._models(exchange, path.removeprefix("/models").removeprefix("/"))
         else:
             raise Refusal(f"Invalid URL ({exchange.method} {exchange.path})", status=404)
 
-    async def _recorded_chat(self, exchange: Exchange) -> None:
+    async def _recorded_chat(self, exchange: Exchange, *, as_response: bool) -> None:
         raw = await exchange.read()
-        body, unreadable = _parsed(raw)
+        sent, unreadable = _parsed(raw)
+        body = sent
+        if as_response and unreadable is None:
+            body, unreadable = self._translated(sent)
         # Before anybody can hear of the request: whoever does may put in another script, for the next one.
         script = self.script
         number = self.recorder.arrived(exchange.method, exchange.path, exchange.request_headers, body)
@@ -79,7 +85,8 @@ class PracticeApp:
         exchange.headers.append((b"x-request-id", f"req_{identity}".encode()))
         try:
             if unreadable is None:
-                await self._chat(exchange, body, identity, script)
+                log = self._response_log(sent) if as_response else None
+                await self._chat(exchange, body, identity, script, log)
             else:
                 await self._refuse_unreadable(exchange, unreadable)
         except Refusal as refusal:
@@ -92,7 +99,34 @@ class PracticeApp:
         if await self._before_answers(exchange) is not True:
             raise refusal
 
-    async def _chat(self, exchange: Exchange, body: object, identity: str, script: Script) -> None:
+    def _translated(self, sent: object) -> tuple[object, Refusal | None]:
+        """A request for a response as a chat request, which is what is checked, recorded and scripted."""
+        try:
+            return as_chat_body(sent, self._responses), None
+        except Refusal as refusal:
+            return sent, refusal
+
+    def _response_log(self, sent: object) -> Callable[[PracticeRequest, Completion], Completion]:
+        """Turns an answer into a response, and remembers it for a request that names it."""
+        assert isinstance(sent, dict)
+
+        def logged(request: PracticeRequest, completion: Completion) -> Completion:
+            made = ResponseCompletion.of(completion)
+            said = [m for m in request.messages if m["role"] != "system" or not sent.get("instructions")]
+            names = (made.response_id, conversation_of(sent))
+            self._responses.remember(names, [*map(dict, said), made.message()])
+            return made
+
+        return logged
+
+    async def _chat(
+        self,
+        exchange: Exchange,
+        body: object,
+        identity: str,
+        script: Script,
+        logged: Callable[[PracticeRequest, Completion], Completion] | None,
+    ) -> None:
         spoiler = await self._before_answers(exchange)
         if spoiler is True:
             return
@@ -101,7 +135,10 @@ class PracticeApp:
         if not await exchange.line.sleep(self._latency(answer.latency, script)):
             return
         fault = spoiler or self._fault_of(answer)
-        await self._send(exchange, request, answer, compose(request, answer, identity), fault, script)
+        completion = compose(request, answer, identity)
+        if logged is not None:
+            completion = logged(request, completion)
+        await self._send(exchange, request, answer, completion, fault, script)
 
     async def _before_answers(self, exchange: Exchange) -> bool | Fault:
         """Budget and standing faults: True if one of them has answered, else a fault for the answer, or False."""

@@ -9,13 +9,32 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .answer import Answer
 from .prompt import PracticeRequest, prompt_text
 
 _TOKEN = re.compile(r"\s*\S{1,6}|\s+")
 DONE = b"data: [DONE]\n\n"
+
+
+class Events(Protocol):
+    """The server-sent events of one answer, in the shape of the API that was called."""
+
+    def opening(self) -> bytes:
+        """What comes before the first piece."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """One event or more per token."""
+
+    def closing(self) -> bytes:
+        """What comes after the last piece."""
+
+    def garbage(self) -> bytes:
+        """An event whose data is no JSON."""
+
+    def empty(self, *, choices: bool) -> bytes:
+        """All events of an answer with nothing in it: no choices, or one without content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,10 @@ class Completion:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return self.with_choices([choice])
 
+    def events(self, *, include_usage: bool) -> Events:
+        """The same as a stream."""
+        return Stream(self, include_usage=include_usage)
+
     def with_choices(self, choices: list[dict[str, Any]]) -> bytes:
         """The same object with other choices, such as none at all."""
         return json.dumps(
@@ -77,9 +100,14 @@ class Completion:
         ).encode()
 
 
+def tokens_of(text: str) -> list[str]:
+    """The pieces in which a text is streamed and counted."""
+    return _TOKEN.findall(text)
+
+
 def compose(request: PracticeRequest, answer: Answer, identity: str) -> Completion:
     """Make `answer` complete; `identity` is a text of which its ids are made."""
-    tokens = _TOKEN.findall(answer.text or "")
+    tokens = tokens_of(answer.text or "")
     bound: int = request.body.get("max_completion_tokens") or request.body.get("max_tokens") or len(tokens)
     cut = len(tokens) > bound
     whole = answer.text if answer.text is not None or answer.tool_calls else ""
@@ -141,14 +169,14 @@ class Stream:
 
     def pieces(self) -> Iterator[bytes]:
         """One event per token: reasoning, text, then tool calls piece by piece."""
-        for token in _TOKEN.findall(self._completion.reasoning or ""):
+        for token in tokens_of(self._completion.reasoning or ""):
             yield self.chunk({"reasoning_content": token})
-        for token in _TOKEN.findall(self._completion.text or ""):
+        for token in tokens_of(self._completion.text or ""):
             yield self.chunk({"content": token})
         for place, (call_id, tool, arguments) in enumerate(self._completion.tool_calls):
             function = {"name": tool, "arguments": ""}
             yield self._call({"index": place, "id": call_id, "type": "function", "function": function})
-            for token in _TOKEN.findall(arguments):
+            for token in tokens_of(arguments):
                 yield self._call({"index": place, "function": {"arguments": token}})
 
     def closing(self) -> bytes:
@@ -160,6 +188,12 @@ class Stream:
         """The chunk with usage and no choices."""
         usage = json.dumps(self._completion.usage.as_json())
         return (self._head.replace('"usage": null', f'"usage": {usage}') + "[]}\n\n").encode()
+
+    def empty(self, *, choices: bool) -> bytes:
+        """All events of an answer with nothing in it: no choices, or one without content."""
+        if choices:
+            return self.usage() + DONE
+        return self.chunk({"role": "assistant", "content": ""}) + self.chunk({}, "stop") + DONE
 
     def garbage(self) -> bytes:
         """A line that is no JSON: a chunk that breaks off in the middle."""

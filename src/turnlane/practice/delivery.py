@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from .budget import Grant, wait_headers
-from .chunks import DONE, Completion, Stream
+from .chunks import Completion, Events
 from .exchange import Exchange
 from .faults import Fault
 from .refusal import Refusal
@@ -29,7 +29,7 @@ async def deliver(exchange: Exchange, completion: Completion, *, stream: bool, u
     if not stream:
         await exchange.respond(200, completion.as_json())
         return
-    events = Stream(completion, include_usage=usage)
+    events = completion.events(include_usage=usage)
     await exchange.start_events()
     if not pace:
         await exchange.end_events(events.opening() + b"".join(events.pieces()) + events.closing())
@@ -39,7 +39,7 @@ async def deliver(exchange: Exchange, completion: Completion, *, stream: bool, u
         await exchange.end_events(events.closing())
 
 
-async def _paced(exchange: Exchange, events: Stream, pace: float, bound: int | None) -> bool:
+async def _paced(exchange: Exchange, events: Events, pace: float, bound: int | None) -> bool:
     """Send pieces at their pace, at most `bound` of them; returns whether the client is still there."""
     loop = asyncio.get_running_loop()
     due = loop.time()  # the schedule is absolute, so that late wake-ups do not add up
@@ -62,7 +62,7 @@ async def deliver_spoiled(
         body = completion.as_json()
         await exchange.respond(200, body[: len(body) // 2])
     elif stream:
-        await _spoil_stream(exchange, Stream(completion, include_usage=usage), fault, pace)
+        await _spoil_stream(exchange, completion.events(include_usage=usage), fault, pace)
     elif fault.kind == "empty":
         await exchange.respond(200, _emptied(completion, fault))
     else:
@@ -76,10 +76,10 @@ async def _spoil_plain(exchange: Exchange, body: bytes, fault: Fault) -> None:
         await exchange.respond_in_part(200, body, len(body) // 2, reset=fault.reset)
 
 
-async def _spoil_stream(exchange: Exchange, events: Stream, fault: Fault, pace: float) -> None:
+async def _spoil_stream(exchange: Exchange, events: Events, fault: Fault, pace: float) -> None:
     await exchange.start_events()
     if fault.kind == "empty":
-        await exchange.end_events(_empty_events(events, fault))
+        await exchange.end_events(events.empty(choices=fault.empty == "choices"))
         return
     await exchange.event(events.opening())
     if not await _paced(exchange, events, pace, fault.after_chunks):
@@ -99,12 +99,6 @@ def _emptied(completion: Completion, fault: Fault) -> bytes:
         return completion.with_choices([])
     message = {"role": "assistant", "content": "", "refusal": None}
     return completion.with_choices([{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}])
-
-
-def _empty_events(events: Stream, fault: Fault) -> bytes:
-    if fault.empty == "choices":
-        return events.usage() + DONE
-    return events.chunk({"role": "assistant", "content": ""}) + events.chunk({}, "stop") + DONE
 
 
 async def deliver_fault(exchange: Exchange, fault: Fault) -> None:

@@ -27,7 +27,8 @@ class RecordedRequest:
         method: the HTTP method.
         path: the path without its query.
         headers: names in lower case; keys and cookies are redacted.
-        body: the JSON value sent; None if there was none, or it was no JSON.
+        body: the JSON value sent; None if there was none, or it was no JSON. Of a request for a response: the chat
+            request that means the same.
         status: the HTTP status answered; None while there is no answer, and for a dropped connection.
         fault: the kind of fault that it met; None for none.
         disconnected: whether the client went away before the answer's end.
