@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from turnlane.guard import loop_owners, objects, requests, stacks
+from turnlane.guard import loop_owners, objects, requests, self_deadlock, stacks
 from turnlane.guard.loop_owners import Owner
 from turnlane.guard.stacks import Stack
 
@@ -30,6 +30,7 @@ _TERMINAL_FILES: Final = ("getpass.py", "readline.py")
 _STARTING: Final = re.compile(
     r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
 )
+_FUTURES: Final = os.path.join("concurrent", "futures", "_base.py")
 _AWAITED: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 _ALONE: Final = ("ipython", "pytest", "celery", "streamlit", "lambda", "rq", "dramatiq")
@@ -40,7 +41,7 @@ _computed: Counter[str] = Counter()
 
 def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
     """What held the loop, as part of a sentence; None when it is no mistake of the program."""
-    if excused(inside) or not anybody_waits(owner):
+    if excused(inside) or deadlocked(owner, inside) or not anybody_waits(owner):
         return None
     seconds = block.seconds * (1 - min(block.starved, 1.0))
     if seconds < watch.threshold:
@@ -86,8 +87,19 @@ def excused(inside: Stack) -> bool:
             return True
     if os.path.basename(inside[0][0].co_filename) in _TERMINAL_FILES:
         return True
-    place = stacks.place_of(inside)
-    return _TERMINAL.search(linecache.getline(place.file, place.line)) is not None
+    return any(
+        _TERMINAL.search(linecache.getline(code.co_filename, line))
+        for code, line in inside
+        if stacks.is_users(code.co_filename)
+    )
+
+
+def deadlocked(owner: Owner, inside: Stack) -> bool:
+    """Whether it waits for itself, which has been told."""
+    return id(owner.loop()) in self_deadlock.deadlocked and any(
+        code.co_name in ("result", "exception", "wait") and code.co_filename.endswith(_FUTURES)
+        for code, _ in inside
+    )
 
 
 def anybody_waits(owner: Owner) -> bool:

@@ -74,7 +74,7 @@ class Block:
         moved: how often it was elsewhere than at the look before.
     """
 
-    __slots__ = ("_seen", "callback", "last", "looks", "moved", "request", "started", "times", "told")
+    __slots__ = ("_seen", "callback", "last", "looks", "moved", "request", "started", "tell_at", "times", "told")
 
     def __init__(self, look: Look) -> None:
         self.callback = look.callback
@@ -83,6 +83,7 @@ class Block:
         self.last = look
         self.looks, self.moved = 1, 0
         self.told = False
+        self.tell_at = 0.0
         self.request = request_of(look.callback)
         self._seen: dict[stacks.Place, list[stacks.Stack]] = {}
         self._see(look)
@@ -190,7 +191,7 @@ class Watch:
         block = self._blocks.get(owner.thread)
         if block is not None and callback is not None and callback is block.callback:
             block.goes_on(look)
-            if block.seconds >= self.threshold * LONG:
+            if block.seconds >= max(self.threshold * LONG, block.tell_at):
                 self._tell(owner, block, ended=False)
         else:
             if block is not None and block.seconds >= self.threshold:
@@ -227,11 +228,12 @@ class Watch:
     def _tell(self, owner: Owner, block: Block, *, ended: bool) -> None:
         if block.told:
             return
-        block.told = True
         inside = inside_callback(block.stack)
         harm = block_verdict.harm(owner, block, inside, self)
         if harm is None:
+            block.tell_at = 2 * block.seconds  # a machine that was busy may let it go on later
             return
+        block.told = True
         place = stacks.place_of(inside)
         request = block.request
         journals.report_aside(

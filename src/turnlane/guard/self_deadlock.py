@@ -27,6 +27,8 @@ _held_up: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 _waiting: dict[int, Any] = {}
 """What the thread of a running loop waits for now, by the loop's identity."""
 _work = threading.local()
+deadlocked: set[int] = set()
+"""Identities of loops that have been told of: that they stand still is no second mistake."""
 
 
 def install() -> None:
@@ -146,6 +148,8 @@ def _waits_for_me(loop: Any) -> bool:
 def _told(future: Any, handed: Stack, what: str) -> Sighting:
     stack = stacks.capture(3)
     owner = loop_owners.owner_here()
+    loop = _handed[future][0]() if future in _handed else asyncio._get_running_loop()
+    deadlocked.add(id(loop))
     request = requests.current.get()
     return Sighting(
         code="TL110",

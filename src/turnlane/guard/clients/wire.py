@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import journals
-from turnlane.guard.clients import attempts, belonging, bursts, cut_answers, dropped
+from turnlane.guard.clients import attempts, belonging, blocking, bursts, cut_answers, dropped
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, replace, watch_construction
@@ -65,6 +65,7 @@ def _watched_send(original: Any) -> Any:
         safely(belonging.used, self)
         if not is_model_call(request):
             return original(self, request, **kwargs)
+        safely(blocking.asked)
         attempt = safely(_begins, request)
         try:
             response = original(self, request, **kwargs)
@@ -80,7 +81,7 @@ def _watched_send(original: Any) -> Any:
 def _watched_close(original: Any) -> Any:
     @functools.wraps(original)
     def close(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # The finaliser of the SDK's own client tries to close it in whatever loop happens to run: that is no close.
+        # The finaliser of the SDK's own client tries to close it in whatever loop happens to run: no close.
         if sys._getframe(1).f_code.co_name != "__del__":
             safely(dropped.closed, self)
         return original(self, *args, **kwargs)

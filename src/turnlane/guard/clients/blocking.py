@@ -1,0 +1,35 @@
+"""A blocking client that asks a model in the loop's own thread (TL108): known before it blocks, however shortly."""
+
+from __future__ import annotations
+
+from turnlane.guard import block_verdict, journals, loop_owners, requests, stacks
+from turnlane.guard.clients.belonging import outermost
+from turnlane.guard.journal import Sighting
+from turnlane.guard.meetings import with_stacks
+
+
+def asked() -> None:
+    """A client that blocks is about to ask a model.
+
+    Raises:
+        HazardError: strict mode.
+    """
+    owner = loop_owners.owner_here()
+    if owner is None or not block_verdict.anybody_waits(owner):
+        return
+    stack = stacks.capture()
+    run = outermost()
+    request = requests.current.get()
+    journals.report(
+        Sighting(
+            code="TL108",
+            message=(f"{run.label}.{run.entry} asks" if run else "A blocking client asks")
+            + " a model in the event loop's own thread: the loop stands still until the model has answered, and "
+            "nothing else of the process runs.",
+            stack=stack,
+            stacks=with_stacks(("this holds the loop", stack), ("the loop was started here", owner.stack)),
+            object=run.label if run else None,
+            request=request.id if request else None,
+            conversation=request.conversation if request else None,
+        )
+    )

@@ -1,0 +1,135 @@
+"""A callback that holds the loop, and what only looks like one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import io
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from turnlane import guard
+
+from .conftest import Watched
+
+THRESHOLD = 0.06
+RUNNERS = [pytest.param(asyncio.run, id="asyncio"), pytest.param(uvloop.run, id="uvloop")]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@pytest.fixture
+def attentive(tmp_path: Path) -> Iterator[Watched]:
+    """The guard with a low threshold."""
+    seen = Watched(tmp_path / "records.jsonl")
+    guard.install(output=str(seen.path), summary=False, threshold=THRESHOLD)
+    yield seen
+    guard.uninstall()
+
+
+async def beside(work: Coroutine[Any, Any, Any]) -> None:
+    """While somebody else wants the loop."""
+    other = asyncio.create_task(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    await work
+    await asyncio.sleep(2 * THRESHOLD)  # the watch looks once more, and sees that it is over
+    other.cancel()
+
+
+async def waits() -> None:
+    for _ in range(4):
+        time.sleep(THRESHOLD)
+
+
+async def computes() -> None:
+    spent = time.thread_time() + 5 * THRESHOLD
+    while time.thread_time() < spent:
+        sum(range(100))
+
+
+async def computes_in_native_code() -> None:
+    spent = time.thread_time() + 8 * THRESHOLD
+    while time.thread_time() < spent:
+        7**300_000 % 11
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("work", [waits, computes, computes_in_native_code])
+def test_a_callback_that_holds_the_loop(attentive: Watched, run: Run, work: Callable[[], Any]) -> None:
+    run(beside(work()))
+    hazard = attentive.hazard("TL108")
+    assert hazard["place"]["function"] == work.__name__
+    assert hazard["measures"]["seconds"] >= THRESHOLD
+    assert [stack["title"] for stack in hazard["stacks"]] == ["this holds the loop", "the loop was started here"]
+
+
+async def many_short_callbacks() -> None:
+    for _ in range(40):
+        time.sleep(THRESHOLD / 8)
+        await asyncio.sleep(0)
+
+
+async def a_busy_loop() -> None:
+    end = time.monotonic() + 5 * THRESHOLD
+    while time.monotonic() < end:
+        await asyncio.sleep(0)
+
+
+async def in_a_thread() -> None:
+    await asyncio.to_thread(time.sleep, 4 * THRESHOLD)
+
+
+async def asks_at_the_terminal() -> None:
+    class Slow(io.StringIO):
+        def readline(self, *args: Any) -> str:
+            time.sleep(4 * THRESHOLD)
+            return "yes\n"
+
+    before, sys.stdin = sys.stdin, Slow()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            input("continue? ")
+    finally:
+        sys.stdin = before
+
+
+@pytest.mark.parametrize("run", RUNNERS)
+@pytest.mark.parametrize("work", [many_short_callbacks, a_busy_loop, in_a_thread, asks_at_the_terminal])
+def test_what_does_not_hold_the_loop(attentive: Watched, run: Run, work: Callable[[], Any]) -> None:
+    run(beside(work()))
+    assert attentive.hazards == []
+
+
+def test_a_script_alone_holds_up_nobody(attentive: Watched) -> None:
+    asyncio.run(waits())
+    assert attentive.hazards == []
+
+
+def test_an_import_is_no_hazard(attentive: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow_to_import.py").write_text(f"import time\ntime.sleep({4 * THRESHOLD})\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def loads() -> None:
+        importlib.import_module("slow_to_import")
+
+    asyncio.run(beside(loads()))
+    assert attentive.hazards == []
+
+
+def test_a_block_without_end_is_told_while_it_lasts(attentive: Watched) -> None:
+    async def until_told() -> None:
+        end = time.monotonic() + 10
+        while not attentive.records or not attentive.of_kind("hazard"):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    asyncio.run(beside(until_told()))
+    hazard = attentive.hazard("TL108")
+    assert hazard["measures"]["ended"] is False
+    assert "so far" in hazard["message"]
