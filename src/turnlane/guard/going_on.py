@@ -60,14 +60,9 @@ def _tell(stopped: Run, call: Run | None) -> None:
         stopped.notes["goes_on"] += 1
         return
     stopped.notes["goes_on"] = 1
-    left = stopped.outcome == "abandoned" or (stopped.notes.get("stream") and reader_left(stopped))
+    left = stopped.outcome == "abandoned" or (stopped.notes.get("stream") and stopped.reader_left)
     with contextlib.suppress(RuntimeError):
         journals.report_aside(_sighting(stopped, call, "TL502" if left else "TL503"))
-
-
-def reader_left(run: Run) -> bool:
-    """Whether a stream was cancelled since the client that read it went away."""
-    return run.request is not None and bool(run.request.notes.get("disconnected"))
 
 
 def _sighting(stopped: Run, call: Run | None, code: str) -> Sighting:

@@ -1,39 +1,50 @@
 """Two tool calls at once that change the same entry of state outside them, one of them from what it had read
-before the other changed it (TL403)."""
+before the other changed it (TL403).
+
+A coroutine is followed from one wait to the next: what changes between two waits, it has changed itself. When it
+changes an entry that another call changed while it waited, and its code read the entry before that wait and not
+again after it, the other's update is lost. A lock around both makes this impossible, so locks need not be known.
+A plain function runs in a thread and cannot be followed: there a lock in its code is believed.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import weakref
+import inspect
+import types
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from turnlane.guard import journals, meetings, tools
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.runs import ToolCall
-from turnlane.guard.tool_state import Root, changed, entries, roots_of
+from turnlane.guard.tool_state import Identity, Plan, Root, changed, entries, plan_of, takes_lock
 
-_LOCK_FILES: Final = ("asyncio/locks.py", "anyio/_core/_synchronization.py", "anyio/_backends/_asyncio.py")
+MAX_INNOCENT: Final = 2000
+MAX_DEPTH: Final = 32
 
-_roots: weakref.WeakKeyDictionary[Any, tuple[Root, ...]] = weakref.WeakKeyDictionary()
-_written: dict[tuple[int, str], list[tuple[Any, int, ToolCall]]] = {}
-"""For each name: the entries that the calls which go on have written, in order: entry, step, call."""
-_steps = 0
+Waiting = tuple[tuple[types.CodeType, int], ...]
+"""Where a call waits: its code and that of the helpers it awaits, outermost first, with the offset in each."""
 
 
+@dataclass(slots=True)
 class Watch:
-    """What is known of one call: its roots, and when it last took up its work anew."""
+    """What is known of one call.
 
-    __slots__ = ("after", "before", "fresh", "roots", "steps", "threads")
+    Attributes:
+        missed: what others changed while it waited: name and entry, where it waited, who changed it.
+        before: for a plain function, what there was when it began.
+    """
 
-    def __init__(self, roots: tuple[Root, ...], *, threads: bool) -> None:
-        self.roots = roots
-        self.threads = threads
-        self.fresh = _steps
-        """No write before this step can have been missed: it began, or got a lock, after that."""
-        self.steps = 0
-        self.before = {root.identity: entries(root.read()) for root in roots} if threads else {}
-        self.after: dict[tuple[int, str], dict[Any, Any] | None] = {}
+    plan: Plan
+    missed: list[tuple[Identity, Any, Waiting, ToolCall]] = field(default_factory=list)
+    waiting: Waiting = ()
+    before: dict[Identity, dict[Any, Any] | None] = field(default_factory=dict)
+    threads: bool = False
+
+
+_innocent: set[types.CodeType] = set()
+"""Code of functions that change nothing outside themselves: looked into once."""
 
 
 def install() -> None:
@@ -44,56 +55,59 @@ def install() -> None:
 
 def began(call: ToolCall, function: Any) -> None:
     """Listens to the beginning of tool calls."""
-    if function is None or call.run is None:
+    code = call.notes.get("code")
+    if code is None or code in _innocent or call.run is None:
         return
-    roots = _roots_of(function)
-    if not roots:
-        return
-    import inspect
-
+    plan = plan_of(function)
     threads = not inspect.iscoroutinefunction(inspect.unwrap(function))
-    call.notes["state"] = Watch(roots, threads=threads)
-    if not threads:
-        call.notes["steps"] = lambda coroutine: Stepped(call, coroutine)
+    if plan is None or (threads and takes_lock(plan)):
+        if len(_innocent) < MAX_INNOCENT:
+            _innocent.add(code)
+        return
+    watch = Watch(plan, threads=threads)
+    call.notes["state"] = watch
+    if threads:
+        watch.before = _look(watch)
+    else:
+        call.notes["steps"] = lambda coroutine: Stepped(call, watch, coroutine)
 
 
 def ended(call: ToolCall, error: BaseException | None) -> None:
     """Listens to the end of tool calls."""
-    watch = call.notes.pop("state", None)
+    watch: Watch | None = call.notes.get("state")
     if watch is None:
         return
-    if watch.threads and error is None:
-        _compare_threads(call, watch)
-    if not any("state" in other.notes for other in tools.going):
-        _written.clear()
+    try:
+        if watch.threads and error is None:
+            _compare_threads(call, watch)
+    finally:
+        del call.notes["state"]
 
 
 class Stepped:
-    """Runs a tool's coroutine from one wait to the next: what changes between two waits, this call has changed."""
+    """Runs a tool's coroutine and looks, between one wait and the next, at what it has changed."""
 
-    def __init__(self, call: ToolCall, coroutine: Any) -> None:
+    def __init__(self, call: ToolCall, watch: Watch, coroutine: Any) -> None:
         self.call = call
+        self.watch = watch
         self.coroutine = coroutine
 
     def __await__(self) -> Generator[Any, Any, Any]:
         sent: Any = None
         thrown: BaseException | None = None
         while True:
-            before = self._look()
+            before = _look(self.watch)
             try:
-                if thrown is not None:
+                if thrown is None:
+                    waited = self.coroutine.send(sent)
+                else:
                     error, thrown = thrown, None
                     waited = self.coroutine.throw(error)
-                else:
-                    waited = self.coroutine.send(sent)
             except StopIteration as stop:
                 self._compare(before)
                 return stop.value
-            except BaseException:
-                self._compare(before)
-                raise
             self._compare(before)
-            locking = _waits_for_lock(self.coroutine)
+            self.watch.waiting = _waiting(self.coroutine, self.watch.plan)
             try:
                 sent = yield waited
             except GeneratorExit:
@@ -101,100 +115,122 @@ class Stepped:
                 raise
             except BaseException as error:
                 thrown = error
-            watch = self.call.notes.get("state")
-            if locking and watch is not None:
-                watch.fresh = _steps
 
-    def _look(self) -> dict[tuple[int, str], dict[Any, Any] | None]:
-        watch = self.call.notes.get("state")
-        if watch is None:
-            return {}
-        return {root.identity: entries(root.read()) for root in watch.roots}
-
-    def _compare(self, before: dict[tuple[int, str], dict[Any, Any] | None]) -> None:
-        watch = self.call.notes.get("state")
-        if watch is None:
-            return
+    def _compare(self, before: dict[Identity, dict[Any, Any] | None]) -> None:
         try:
-            for root in watch.roots:
-                for entry in changed(before.get(root.identity), entries(root.read())):
-                    _wrote(self.call, watch, root, entry)
+            for identity, root in self.watch.plan.roots.items():
+                for entry in changed(before.get(identity), entries(root.read())):
+                    _wrote(self.call, self.watch, root, entry)
+        except HazardError:
+            raise
         except Exception as error:
-            if isinstance(error, HazardError):
-                raise
             journals.trouble("tool state", error)
 
 
+def _look(watch: Watch) -> dict[Identity, dict[Any, Any] | None]:
+    try:
+        return {identity: entries(root.read()) for identity, root in watch.plan.roots.items()}
+    except Exception as error:
+        journals.trouble("tool state", error)
+        return {}
+
+
+def _waiting(coroutine: Any, plan: Plan) -> Waiting:
+    """Where a coroutine waits, in the code that the plan knows."""
+    found = []
+    step = coroutine
+    for _ in range(MAX_DEPTH):
+        if step is None:
+            break
+        frame = getattr(step, "cr_frame", None)
+        if frame is not None and frame.f_code in plan.uses:
+            found.append((frame.f_code, frame.f_lasti))
+        step = getattr(step, "cr_await", None)
+    return tuple(found)
+
+
 def _wrote(call: ToolCall, watch: Watch, root: Root, entry: Any) -> None:
-    global _steps
-    _steps += 1
-    log = _written.setdefault(root.identity, [])
-    missed = next(
-        (other for key, step, other in reversed(log) if key == entry and other is not call and step > watch.fresh),
-        None,
-    )
-    log.append((entry, _steps, call))
-    del log[:-200]
-    if root.stale and missed is not None:
-        _report(call, missed, root, entry)
+    """A call has changed an entry: what it missed before is judged, and others that wait have missed this."""
+    for identity, key, waiting, other in watch.missed:
+        if identity == root.identity and key == entry and _stale(watch.plan, identity, waiting):
+            _report(call, other, root, entry)
+            break
+    for other in tuple(tools.going):
+        theirs: Watch | None = other.notes.get("state")
+        if theirs is not None and other is not call and root.identity in theirs.plan.roots:
+            theirs.missed.append((root.identity, entry, theirs.waiting, call))
+            del theirs.missed[:-100]
+
+
+def _stale(plan: Plan, identity: Identity, waiting: Waiting) -> bool:
+    """Whether code that waited there had read the state before, and changes it after without reading it again."""
+    for number, (code, offset) in enumerate(waiting):
+        inner = waiting[number + 1][0] if number + 1 < len(waiting) else None
+        if any(
+            at > offset and at <= last for last in _last(plan, code, identity) for at in plan.reads(code, identity)
+        ):
+            return False
+        if any(at < offset and not _is_call(plan, code, at, inner) for at in plan.reads(code, identity)):
+            return True
+    return False
+
+
+def _last(plan: Plan, code: types.CodeType, identity: Identity) -> list[int]:
+    return [max(plan.writes(code, identity), default=-1)]
+
+
+def _is_call(plan: Plan, code: types.CodeType, offset: int, inner: types.CodeType | None) -> bool:
+    """Whether the use at `offset` is the very helper that is waited for."""
+    return inner is not None and any(use.offset == offset and use.helper is inner for use in plan.uses[code])
 
 
 def _compare_threads(call: ToolCall, watch: Watch) -> None:
-    """A plain function runs in a thread: two that changed one entry while both ran are told by their arguments."""
-    global _steps
-    for root in watch.roots:
-        if not root.stale:
+    """Two plain functions that changed one entry while both ran are told apart by what they were given."""
+    for identity, root in watch.plan.roots.items():
+        if not _reads_first(watch.plan, identity):
             continue
-        log = _written.setdefault(root.identity, [])
-        for entry in changed(watch.before.get(root.identity), entries(root.read())):
+        for entry in changed(watch.before.get(identity), entries(root.read())):
             if not _is_its_own(call, entry):
                 continue
-            _steps += 1
-            missed = next((other for key, step, other in log if key == entry and step > watch.fresh), None)
-            log.append((entry, _steps, call))
+            missed = next(
+                (other for name, key, _, other in watch.missed if (name, key) == (identity, entry)), None
+            )
             if missed is not None:
                 _report(call, missed, root, entry)
+            for other in tuple(tools.going):
+                theirs: Watch | None = other.notes.get("state")
+                if theirs is not None and theirs.threads and other is not call:
+                    theirs.missed.append((identity, entry, (), call))
+
+
+def _reads_first(plan: Plan, identity: Identity) -> bool:
+    """Whether the state is read, then something is called that may take time, and then the state is changed."""
+    for code, calls in plan.calls.items():
+        first = min(plan.reads(code, identity), default=None)
+        last = max(plan.writes(code, identity), default=-1)
+        # The first call may be part of the reading: len(entries), entries.get(key).
+        if first is not None and sum(1 for at in calls if first < at < last) > 1:
+            return True
+    return False
 
 
 def _is_its_own(call: ToolCall, entry: Any) -> bool:
     """Whether a call may be the one that changed an entry: it was given its key, or knows it itself."""
-    if entry == "":
-        return True
     code = call.notes.get("code")
-    given = call.notes.get("arguments", ())
-    return entry in given or (code is not None and entry in code.co_consts)
-
-
-def _waits_for_lock(coroutine: Any) -> bool:
-    """Whether what a coroutine waits for is a lock, however deep."""
-    step = coroutine
-    for _ in range(32):
-        inner = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
-        if inner is None:
-            return False
-        code = getattr(inner, "cr_code", None) or getattr(inner, "gi_code", None)
-        if (
-            code is not None
-            and code.co_filename.replace("\\", "/").endswith(_LOCK_FILES)
-            and "acquire" in code.co_name
-        ):
-            return True
-        step = inner
-    return False
+    known = entry == "" or entry in call.notes.get("arguments", ())
+    return known or (code is not None and entry in code.co_consts)
 
 
 def _report(call: ToolCall, other: ToolCall, root: Root, entry: Any) -> None:
     run, first = call.run, other.run
     assert run is not None
     what = f"{root.name}[{entry!r}]" if entry != "" else root.name
-    ids = list(
-        dict.fromkeys(one.request.id for one in (first, run) if one is not None and one.request is not None)
-    )
+    ids = [one.request.id for one in (first, run) if one is not None and one.request is not None]
     journals.report(
         Sighting(
             code="TL403",
-            message=f"Two calls at once changed {what}: the tool {call.name!r} wrote it from what it had read before "
-            f"{other.name!r} changed it. One of the updates is lost.",
+            message=f"Two calls at once changed {what}: the tool {call.name!r} wrote what it made of it before "
+            f"{other.name!r} changed it, and one of the updates is lost.",
             stack=tools.defined(call) or run.place_stack,
             stacks=meetings.with_stacks(
                 ("the tool", tools.defined(call)),
@@ -204,18 +240,7 @@ def _report(call: ToolCall, other: ToolCall, root: Root, entry: Any) -> None:
             object=f"tool {call.name!r} of {run.label}",
             request=run.request.id if run.request else None,
             conversation=run.request.conversation if run.request else None,
-            requests=ids,
+            requests=list(dict.fromkeys(ids)),
             task=run.task_name,
         )
     )
-
-
-def _roots_of(function: Any) -> tuple[Root, ...]:
-    try:
-        return _roots[function]
-    except (KeyError, TypeError):
-        pass
-    found = roots_of(function)
-    with contextlib.suppress(TypeError):
-        _roots[function] = found
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from turnlane.guard import holders, journals, retries, runs
+from turnlane.guard import holders, journals, objects, requests, retries, runs
 from turnlane.guard.journal import Sighting
 from turnlane.guard.objects import TITLES, Watched
 from turnlane.guard.requests import Request
@@ -43,6 +43,17 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     if watched.last is not None and watched.dirty:
         return left_over(run, watched, run.label)
     return None
+
+
+def replaced(thing: object, entry: str, stack: Stack) -> None:
+    """Somebody resets an object or gives it another state, while a run of somebody else is in it."""
+    watched = objects.known(thing)
+    active = [other for other in watched.active if other.running] if watched is not None else []
+    if watched is None or not active or watched.role not in ("agent", "team"):
+        return
+    run = Run(watched, watched.name(thing), entry, stack)
+    run.request = requests.current.get()
+    journals.report(overlapped(run, active[0]))
 
 
 def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sighting | None:
@@ -189,6 +200,8 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
         if retries.for_the_loop(last):
             return None  # its client belongs to another loop: that is told, and to throw the agent away is no help
         why = "failed" if last.outcome == "failed" else "was cancelled"
+        if last.outcome == "cancelled" and last.notes.get("stream") and last.reader_left:
+            return left_by_reader(run, last, watched, label)
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."
         )
@@ -201,6 +214,12 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
         f"before ({ids(last, run)})."
     )
     return sighting_of_two("TL201", message, run, last, watched, first="the earlier run")
+
+
+def left_by_reader(run: Run, last: Run, watched: Watched, label: str) -> Sighting:
+    """An agent or team goes on that was in the middle of a run when the reader of its stream went away."""
+    message = f"The reader of {label}'s stream left before its end, and it is used again as that run left it."
+    return sighting_of_two("TL502", message, run, last, watched, first="the run whose reader left")
 
 
 def retried(run: Run, before: Run) -> Sighting:
@@ -261,7 +280,7 @@ def sighting_of_two(
 ) -> Sighting:
     """One hazard with both stacks and that of the object's construction."""
     name = label or run.label
-    requests = [one.request for one in (other, run) if one.request is not None]
+    met = [one.request for one in (other, run) if one.request is not None]
     return Sighting(
         code=code,
         message=message,
@@ -274,7 +293,7 @@ def sighting_of_two(
         object=name,
         request=run.request.id if run.request else None,
         conversation=run.request.conversation if run.request else None,
-        requests=list(dict.fromkeys(one.id for one in requests)),
+        requests=list(dict.fromkeys(one.id for one in met)),
         task=run.task_name,
     )
 

@@ -114,6 +114,11 @@ class Run:
         return self.running and task is not None and task.cancelling() > self.cancels
 
     @property
+    def reader_left(self) -> bool:
+        """Whether the client of its request went away."""
+        return self.request is not None and bool(self.request.notes.get("disconnected"))
+
+    @property
     def who(self) -> str:
         """The task or thread it runs in, for people."""
         return f"task {self.task_name}, thread {self.thread}" if self.task_name else f"thread {self.thread}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from turnlane.guard import journals, patching, runs, stacks, unawaited
+from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, label_of, replace
 from turnlane.guard.unawaited import Made
 
@@ -45,6 +46,8 @@ async def _done(
 ) -> Any:
     if begun is not None:
         begun.begins()
+        if after is not None:
+            _meet(self, original.__name__, begun)
     result = await original(self, *args, **kwargs)
     if after is not None:
         try:
@@ -52,6 +55,15 @@ async def _done(
         except Exception as error:
             journals.trouble(f"state of {type(self).__name__}", error)
     return result
+
+
+def _meet(thing: Any, name: str, begun: Made) -> None:
+    try:
+        meetings.replaced(thing, name, begun.stack)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble(f"state of {type(thing).__name__}", error)
 
 
 unawaited.WATCHED.add(_done.__code__)

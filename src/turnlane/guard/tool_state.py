@@ -1,7 +1,7 @@
-"""The state outside a tool that its function changes: module globals, closure variables, attributes of its object.
+"""The state outside a tool that its function changes: module globals, closure variables, attributes of objects.
 
-Read from the function's bytecode, once per function: what it reads before it waits, what it changes, whether it
-takes a lock. Only functions of the user's own are looked into, and what those call in the same module or object.
+Read from the function's bytecode: where it reads each of them, where it changes them, where it calls a function
+that does. Only functions of the user's own are looked into.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import dis
 import inspect
 import types
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from turnlane.guard.stacks import is_users
@@ -19,203 +19,225 @@ DEPTH: Final = 3
 MAX_ENTRIES: Final = 2000
 """Containers with more entries are not compared."""
 
-WAITS: Final = frozenset({"SEND", "YIELD_VALUE", "YIELD_FROM"})
 MUTATORS: Final = frozenset(
     {"append", "extend", "insert", "pop", "popitem", "remove", "clear", "update", "setdefault", "add", "discard"}
 )
-LOADS: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"})
+LOADS: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"})
 STORES: Final = frozenset({"STORE_GLOBAL", "STORE_DEREF"})
-LOCKS: Final = frozenset({"acquire", "acquire_nowait", "transaction", "begin"})
+ATTRIBUTES: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+SELF: Final = frozenset({"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"})
+PLAIN: Final = (
+    *SELF,
+    "LOAD_CONST",
+    "LOAD_SMALL_INT",
+    "LOAD_DEREF",
+    "LOAD_GLOBAL",
+    "LOAD_NAME",
+    "LOAD_ATTR",
+    "CACHE",
+)
+
+Identity = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """One name outside a function that it may change.
-
-    Attributes:
-        name: for people: `stock`, `self.orders`.
-        read: gives what it holds now.
-        stale: whether it is read before the function waits or calls another, so that what is written may be old.
-    """
+    """One place outside a function: its name for people, and what it holds now."""
 
     name: str
-    identity: tuple[int, str]
+    identity: Identity
     read: Callable[[], Any]
-    stale: bool
 
 
-def roots_of(function: Any) -> tuple[Root, ...]:
-    """What `function` and those that it calls change outside themselves; empty when they take a lock."""
-    found: dict[tuple[int, str], Root] = {}
-    for target in _reached(function, DEPTH, set()):
-        if _locks(target):
-            return ()
-        for root in _own_roots(target):
-            before = found.get(root.identity)
-            if before is None or root.stale:
-                found[root.identity] = root
-    return tuple(found.values())
+@dataclass(slots=True)
+class Use:
+    """One point of a function's code where state is read or changed, by itself or by a helper that it calls."""
+
+    offset: int
+    root: Root | None = None
+    reads: bool = False
+    helper: types.CodeType | None = None
 
 
-def _reached(function: Any, depth: int, seen: set[int]) -> Iterator[Any]:
-    """The function and the user's own functions that it calls."""
+@dataclass(slots=True)
+class Plan:
+    """What a function and its helpers do with the state outside them.
+
+    Attributes:
+        uses: by code, in the code's order.
+        calls: by code, the offsets at which it calls something.
+        roots: what is changed somewhere.
+    """
+
+    uses: dict[types.CodeType, list[Use]] = field(default_factory=dict)
+    calls: dict[types.CodeType, list[int]] = field(default_factory=dict)
+    roots: dict[Identity, Root] = field(default_factory=dict)
+
+    def reads(self, code: types.CodeType, identity: Identity, depth: int = DEPTH) -> Iterator[int]:
+        """The offsets in `code` where the state is read, by it or by a helper."""
+        return self._offsets(code, identity, depth, reads=True)
+
+    def writes(self, code: types.CodeType, identity: Identity, depth: int = DEPTH) -> Iterator[int]:
+        """The offsets in `code` where the state is changed, by it or by a helper."""
+        return self._offsets(code, identity, depth, reads=False)
+
+    def _offsets(self, code: types.CodeType, identity: Identity, depth: int, *, reads: bool) -> Iterator[int]:
+        for use in self.uses.get(code, ()):
+            if use.root is not None and use.root.identity == identity and use.reads is reads:
+                yield use.offset
+            elif use.helper is not None and depth > 0:
+                inner = self._offsets(use.helper, identity, depth - 1, reads=reads)
+                if next(inner, None) is not None:
+                    yield use.offset
+
+
+def plan_of(function: Any) -> Plan | None:
+    """What `function` changes outside itself; None when that is nothing."""
+    plan = Plan()
+    _look_into(function, plan, DEPTH)
+    return plan if plan.roots else None
+
+
+def takes_lock(plan: Plan) -> bool:
+    """Whether a function of the plan takes a lock: a `with`, or a call of `acquire`."""
+    return any(_locks(code) for code in plan.uses)
+
+
+def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
     plain = inspect.unwrap(function)
-    code = getattr(plain, "__code__", None)
-    if code is None or id(code) in seen or depth == 0 or not is_users(code.co_filename):
-        return
-    seen.add(id(code))
-    yield plain
-    for called in _called(plain):
-        yield from _reached(called, depth - 1, seen)
-
-
-def _called(function: Any) -> Iterator[Any]:
-    owner = getattr(function, "__self__", None)
-    previous: Any = None
-    for step in dis.get_instructions(function):
-        if step.opname in LOADS:
-            previous = _value(function, step)
-            if isinstance(previous, types.FunctionType | types.MethodType):
-                yield previous
-        elif step.opname in ("LOAD_FAST", "LOAD_FAST_BORROW") and step.argval == "self":
-            previous = owner
-        elif step.opname in ("LOAD_METHOD", "LOAD_ATTR") and previous is not None:
-            method = _static(previous, step.argval)
-            if isinstance(method, types.FunctionType) and not isinstance(previous, type):
-                yield types.MethodType(method, previous)
-            previous = None
-        else:
-            previous = None
-
-
-def _own_roots(function: Any) -> Iterator[Root]:
-    """The names that one function reads and changes."""
-    steps = list(dis.get_instructions(function))
-    waits = [number for number, step in enumerate(steps) if step.opname in WAITS]
-    calls = [number for number, step in enumerate(steps) if step.opname.startswith("CALL")]
-    pauses = waits if waits else calls
-    for key, (reads, writes) in _uses(function, steps).items():
-        if not writes:
-            continue
-        name, read, identity = key[0], _reader(function, key), _identity(function, key)
-        if read is None:
-            continue
-        first = min(reads, default=len(steps))
-        stale = any(first < pause < max(writes) for pause in pauses)
-        yield Root(name, identity, read, stale)
-
-
-def _uses(function: Any, steps: list[dis.Instruction]) -> dict[tuple[str, str], tuple[list[int], list[int]]]:
-    """Where a function reads and where it changes each name: by the name as it is shown, and its kind."""
-    found: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
-    for number, step in enumerate(steps):
-        key = _key(function, steps, number)
-        if key is None:
-            continue
-        reads, writes = found.setdefault(key, ([], []))
-        if step.opname in STORES or step.opname == "STORE_ATTR":
-            writes.append(number)
-        else:
-            what = _what_with(steps, number + (2 if key[1] == "self" else 1))
-            (writes if what == "write" else reads).append(number)
-            if what == "change":
-                writes.append(number)
-    return found
-
-
-def _key(function: Any, steps: list[dis.Instruction], number: int) -> tuple[str, str] | None:
-    step = steps[number]
-    if step.opname in LOADS | STORES:
-        kind = "cell" if "DEREF" in step.opname else "global"
-        name = str(step.argval)
-        if kind == "global" and not _is_state(function.__globals__.get(name), step.opname):
-            return None
-        return name, kind
-    if (
-        step.opname in ("LOAD_FAST", "LOAD_FAST_BORROW")
-        and step.argval == "self"
-        and hasattr(function, "__self__")
-    ):
-        after = steps[number + 1] if number + 1 < len(steps) else step
-        if after.opname in ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR"):
-            value = getattr(function.__self__, "__dict__", {}).get(after.argval)
-            return (f"self.{after.argval}", "self") if _is_state(value, after.opname) else None
-    return None
-
-
-def _is_state(value: Any, opname: str) -> bool:
-    if opname.startswith("STORE"):
-        return True
-    if isinstance(value, dict | list | set | bytearray):
-        return True
-    return isinstance(value, int | float | str | tuple | frozenset) and not isinstance(value, type)
-
-
-def _what_with(steps: list[dis.Instruction], start: int) -> str:
-    """What is done with a value that was just loaded: `read`, `write` an entry, or `change` it in place."""
-    for step in steps[start : start + 6]:
-        if step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR", "STORE_ATTR"):
-            return "write"
-        if step.opname in ("LOAD_METHOD", "LOAD_ATTR"):
-            return "change" if step.argval in MUTATORS else "read"
-        if step.opname == "COPY":  # value[key] += ...: read and written again
-            return "change"
-        if not step.opname.startswith(("LOAD_FAST", "LOAD_CONST", "LOAD_DEREF", "CACHE", "EXTENDED_ARG")):
-            return "read"
-    return "read"
-
-
-def _reader(function: Any, key: tuple[str, str]) -> Callable[[], Any] | None:
-    name, kind = key
-    if kind == "global":
-        namespace: Mapping[str, Any] = function.__globals__
-        return lambda: namespace.get(name)
-    if kind == "self":
-        owner, attribute = function.__self__, name.removeprefix("self.")
-        return lambda: getattr(owner, "__dict__", {}).get(attribute)
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
-    cell = cells.get(name)
-    return (lambda: cell.cell_contents) if cell is not None and _has_contents(cell) else None
-
-
-def _has_contents(cell: Any) -> bool:
-    try:
-        value = cell.cell_contents
-    except ValueError:
-        return False
-    return isinstance(value, dict | list | set | int | float | str | tuple)
-
-
-def _identity(function: Any, key: tuple[str, str]) -> tuple[int, str]:
-    name, kind = key
-    if kind == "global":
-        return id(function.__globals__), name
-    if kind == "self":
-        return id(function.__self__), name
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
-    return id(cells.get(name)), name
-
-
-def _locks(function: Any) -> bool:
-    """Whether a function takes a lock: `with` around something that is none of ours to judge, or `acquire`."""
-    for step in dis.get_instructions(function):
-        if step.opname in ("LOAD_METHOD", "LOAD_ATTR") and step.argval in LOCKS:
-            return True
-        if step.opname in ("BEFORE_WITH", "BEFORE_ASYNC_WITH", "SETUP_WITH", "SETUP_ASYNC_WITH"):
-            return True
-        if step.opname == "LOAD_SPECIAL" and "enter" in str(step.argrepr):
-            return True
-    return False
-
-
-def _value(function: Any, step: dis.Instruction) -> Any:
-    if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-        return function.__globals__.get(step.argval)
-    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=False))
-    try:
-        return cells[step.argval].cell_contents
-    except (KeyError, ValueError):
+    code: types.CodeType | None = getattr(plain, "__code__", None)
+    if code is None or not is_users(code.co_filename) or depth == 0:
         return None
+    if code in plan.uses:
+        return code
+    found = plan.uses.setdefault(code, [])
+    steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
+    plan.calls[code] = [step.offset for step in steps if step.opname.startswith("CALL")]
+    for number, step in enumerate(steps):
+        for use in _uses(plain, steps, number, step, plan, depth):
+            found.append(use)
+            if use.root is not None and not use.reads:
+                plan.roots[use.root.identity] = use.root
+    return code
+
+
+def _uses(
+    function: Any, steps: list[dis.Instruction], number: int, step: dis.Instruction, plan: Plan, depth: int
+) -> Iterator[Use]:
+    if step.opname in STORES:
+        root = _named(function, str(step.argval))
+        if root is not None:
+            yield Use(step.offset, root)
+    elif step.opname == "STORE_ATTR" and step.argval in getattr(_self(function), "__dict__", {}):
+        yield Use(step.offset, _attribute("self", _self(function), str(step.argval)))
+    elif step.opname in LOADS or (step.opname in SELF and step.argval == "self"):
+        yield from _loaded(function, steps, number, step, plan, depth)
+
+
+def _loaded(
+    function: Any, steps: list[dis.Instruction], number: int, step: dis.Instruction, plan: Plan, depth: int
+) -> Iterator[Use]:
+    name = str(step.argval)
+    value = _self(function) if step.opname in SELF else _value(function, name)
+    if isinstance(value, types.FunctionType):
+        yield from _helper(step.offset, value, plan, depth)
+    elif _is_state(value):
+        root = _named(function, name)
+        if root is not None:
+            yield from _worked_on(root, steps, number, number + 1)
+    elif _is_users_object(value):
+        following = number + 1
+        while following < len(steps) and steps[following].opname in ("COPY", "PUSH_NULL"):
+            following += 1
+        if following < len(steps) and steps[following].opname in ATTRIBUTES:
+            attribute = str(steps[following].argval)
+            yield from _on_attribute(name, value, attribute, steps, following, plan, depth)
+
+
+def _on_attribute(
+    name: str, owner: Any, attribute: str, steps: list[dis.Instruction], number: int, plan: Plan, depth: int
+) -> Iterator[Use]:
+    method = _static(owner, attribute)
+    if isinstance(method, types.FunctionType):
+        yield from _helper(steps[number].offset, types.MethodType(method, owner), plan, depth)
+    elif _is_state(getattr(owner, "__dict__", {}).get(attribute)):
+        yield from _worked_on(_attribute(name, owner, attribute), steps, number, number + 1)
+
+
+def _helper(offset: int, function: Any, plan: Plan, depth: int) -> Iterator[Use]:
+    code = _look_into(function, plan, depth - 1)
+    if code is not None:
+        yield Use(offset, helper=code)
+
+
+def _worked_on(root: Root, steps: list[dis.Instruction], number: int, start: int) -> Iterator[Use]:
+    """What is done with a value that was just loaded: an entry is read, changed, or read and changed again."""
+    offset = steps[number].offset
+    for index in range(start, min(start + 8, len(steps))):
+        step = steps[index]
+        if step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
+            yield Use(offset, root)
+            return
+        if step.opname in ATTRIBUTES:
+            if index == start and step.argval in MUTATORS:
+                yield Use(offset, root)
+                return
+            if index == start:
+                break
+        elif step.opname == "COPY":  # value[key] += ...
+            yield Use(offset, root, reads=True)
+            stored = next((one for one in steps[index:] if one.opname in ("STORE_SUBSCR", "STORE_ATTR")), step)
+            yield Use(stored.offset, root)
+            return
+        elif step.opname not in PLAIN:
+            break
+    yield Use(offset, root, reads=True)
+
+
+def _self(function: Any) -> Any:
+    return getattr(function, "__self__", None)
+
+
+def _value(function: Any, name: str) -> Any:
+    if name in function.__code__.co_freevars:
+        cell = function.__closure__[function.__code__.co_freevars.index(name)]
+        try:
+            return cell.cell_contents
+        except ValueError:
+            return None
+    return function.__globals__.get(name)
+
+
+def _named(function: Any, name: str) -> Root | None:
+    """A global, or a variable of an enclosing function."""
+    if name in function.__code__.co_freevars:
+        cell = function.__closure__[function.__code__.co_freevars.index(name)]
+        return Root(name, (id(cell), name), lambda: cell.cell_contents)
+    if name in function.__code__.co_cellvars:
+        return None
+    namespace = function.__globals__
+    return Root(name, (id(namespace), name), lambda: namespace.get(name))
+
+
+def _attribute(name: str, owner: Any, attribute: str) -> Root:
+    return Root(
+        f"{name}.{attribute}", (id(owner), attribute), lambda: getattr(owner, "__dict__", {}).get(attribute)
+    )
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, dict | list | set | int | float | str | tuple | frozenset) and not isinstance(
+        value, bool
+    )
+
+
+def _is_users_object(value: Any) -> bool:
+    if value is None or isinstance(value, type | types.ModuleType | types.FunctionType):
+        return False
+    return is_users(getattr(_static(value, "__init__"), "__code__", _NO_CODE).co_filename) or any(
+        isinstance(one, types.FunctionType) and is_users(one.__code__.co_filename)
+        for one in vars(type(value)).values()
+    )
 
 
 def _static(owner: Any, name: str) -> Any:
@@ -225,20 +247,29 @@ def _static(owner: Any, name: str) -> Any:
         return None
 
 
+def _locks(code: types.CodeType) -> bool:
+    for step in dis.get_instructions(code):
+        if step.opname in ATTRIBUTES and step.argval in ("acquire", "transaction"):
+            return True
+        if step.opname in ("BEFORE_WITH", "BEFORE_ASYNC_WITH") or (
+            step.opname == "LOAD_SPECIAL" and "enter" in str(step.argrepr)
+        ):
+            return True
+    return False
+
+
 def entries(value: Any) -> dict[Any, Any] | None:
-    """What a value holds, entry by entry, to compare later; None when it is too large or of another kind."""
+    """What a value holds, entry by entry, to compare later; None when it is too large or just being changed."""
     try:
         if isinstance(value, dict):
             return {key: _mark(entry) for key, entry in value.items()} if len(value) <= MAX_ENTRIES else None
-        if isinstance(value, list | set):
-            return {"": (len(value), id(value))} if isinstance(value, set) else {"": len(value)}
-        return {"": _mark(value)}
-    except RuntimeError:  # changed by another thread meanwhile
+        return {"": len(value) if isinstance(value, list | set) else _mark(value)}
+    except RuntimeError:
         return None
 
 
 def _mark(entry: Any) -> Any:
-    if isinstance(entry, int | float | str | bytes | bool | None | tuple):
+    if isinstance(entry, int | float | str | bytes | None):
         return entry
     if isinstance(entry, list | set | dict):
         return type(entry).__name__, id(entry), len(entry)
@@ -253,3 +284,4 @@ def changed(before: dict[Any, Any] | None, after: dict[Any, Any] | None) -> set[
 
 
 _ABSENT: Final = object()
+_NO_CODE: Final = compile("", "<none>", "exec")

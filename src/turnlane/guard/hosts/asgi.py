@@ -153,6 +153,8 @@ def _receiving(exchange: Exchange, receive: Receive) -> Receive:
 def _learn(exchange: Exchange, message: Message) -> None:
     if message["type"] == "http.request":
         exchange.received(message.get("body", b""), more=message.get("more_body", False))
+    elif message["type"] in ("http.disconnect", "websocket.disconnect"):
+        exchange.request.notes["disconnected"] = True
     elif message["type"] == "websocket.receive":
         text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
         if text.startswith("{"):
