@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from turnlane.guard import journals, patching, runs, stacks, unawaited
+from turnlane.guard import journals, meetings, patching, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, label_of, replace
 from turnlane.guard.unawaited import Made
