@@ -148,7 +148,14 @@ class _Investigation:
                 self.skipped.append(trial.name)
                 continue
             self.watcher.step(trial.name)
-            self.trials[trial.name] = await self.session.run_level(trial.conditions(self.subject))
+            conditions = replace(trial.conditions(self.subject), fresh_process=self._died())
+            self.trials[trial.name] = await self.session.run_level(conditions)
+            if self._died():
+                self.notes.append(f"The program ended while this was tried: {trial.name}. It was started anew.")
+
+    def _died(self) -> bool:
+        """Whether the program has ended by itself, such as a Node process after a rejection that nobody handled."""
+        return self.session.program is not None and self.session.program.status is not None
 
     async def _one_thing_only(self, by_guard: Set[str]) -> None:
         """Experiments with a reading of their own: a request for nothing, a stop, a fresh process."""
