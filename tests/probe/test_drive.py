@@ -139,7 +139,7 @@ async def test_streams_are_read_whole() -> None:
 
 async def test_a_call_after_the_answer_still_belongs_to_its_request() -> None:
     async with talking_to("later") as session:
-        outcome = await session.run_level(Conditions(latency=0.02))
+        outcome = await session.run_level(Conditions(latency=0.02, settle=0.5))
     assert len(outcome.calls) == 2
     assert set(outcome.owners.values()) == {request.id for request in outcome.requests}
     assert all(request.calls[0].finished > request.finished for request in outcome.requests)  # type: ignore[operator]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -135,6 +136,8 @@ def probe(
         A function or an ASGI app: my_app:handler or app.py:handler. Else give --url or --openai.
     """
     failing = _failing(reported.fail_on)
+    # The program that the probe starts must end with it, whoever ends the probe.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_writable(reported.output)
     try:
         options = _options(target, addressed, provided, ramp)

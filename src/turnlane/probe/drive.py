@@ -22,12 +22,14 @@ from turnlane.probe.clock import Clock
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.environment import provider_environment
 from turnlane.probe.guard_records import GuardRecords, merged, window
+from turnlane.probe.host import CANNOT_HOST
 from turnlane.probe.model_side import ModelSide, idle
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.program import OutputLine, Program
+from turnlane.probe.program import Program
 from turnlane.probe.report import Hazard
 from turnlane.probe.talk import MESSAGES, Manners, Speaker, Spoken
 from turnlane.probe.target import Target
+from turnlane.probe.trouble import ProbeError
 
 _GAUGE_SLACK = 1.1
 """Gauges come once a second: a short level takes the one after it too."""
@@ -96,7 +98,6 @@ class Session:
         self._sent = 0
         self._program: Program | None = None
         self._running_with: object = None
-        self._stopped_lines: list[OutputLine] = []
         self._stack = AsyncExitStack()
         self._records: GuardRecords | None = None
         self._folder: Path | None = None
@@ -157,19 +158,25 @@ class Session:
             return
         conditions = conditions or Conditions()
         wanted = (conditions.experiment, conditions.command, tuple(sorted(conditions.environment.items())))
-        if self._program is not None and not conditions.fresh_process and wanted == self._running_with:
+        runs = self._program is not None and self._program.status is None
+        if runs and not conditions.fresh_process and wanted == self._running_with:
             return
         await self.stop_program()
         command = conditions.command or self.target.command
         program = Program(command, self._environment(conditions), self.target.directory)
         self._program, self._running_with = program, wanted
-        await program.start(self.target.host, self.target.port)
+        try:
+            await program.start(self.target.host, self.target.port)
+        except ProbeError:
+            if self.target.kind == "function" and program.status == CANNOT_HOST and program.lines:
+                # The host's own sentence says more than that it ended.
+                raise ProbeError(program.lines[-1].text) from None
+            raise
 
     async def stop_program(self) -> None:
         """End the program, if the probe started it."""
         if self._program is not None:
             await self._program.stop()
-            self._stopped_lines += self._program.lines
             self._program = None
 
     async def run_level(self, conditions: Conditions) -> LevelOutcome:
@@ -185,6 +192,8 @@ class Session:
         talk = await self._talk(conditions)
         await asyncio.sleep(conditions.settle)
         await idle(self.side)
+        if self._program is not None and any(spoken.failed for spoken in talk.spoken):
+            await self._program.quiet()
         material = self._material(talk, first_call, started, began)
         if self.habits is None and _shows_habits(conditions):
             self.habits = habits_of(material)
@@ -208,21 +217,26 @@ class Session:
                 # The first message alone, so that there is a conversation that the next ones can meet in.
                 together = conditions.overlap if turn > 1 or conditions.turns == conditions.overlap else 1
                 together = min(together, conditions.turns - turn + 1)
-                await asyncio.gather(
+                answered = await asyncio.gather(
                     *(self._message(talk, speaker, round_, turn + place) for place in range(together))
                 )
+                if conditions.timeout is None and not any(answered):
+                    break  # who waited in vain for the whole of the time-out does not go on
                 turn += together
         finally:
             await speaker.close()
 
-    async def _message(self, talk: Talk, speaker: Speaker, round_: int, turn: int) -> None:
+    async def _message(self, talk: Talk, speaker: Speaker, round_: int, turn: int) -> bool:
+        """Whether there was any answer, and be it an error."""
         if self.requests_left <= 0 or self.seconds_left <= 0:
             talk.cut = True
-            return
+            return False
         self._sent += 1
-        talk.spoken.append(await speaker.say(round_, turn))
+        spoken = await speaker.say(round_, turn)
+        talk.spoken.append(spoken)
         for listener in tuple(self.listeners):
             listener(talk)
+        return spoken.answered.broken is None or spoken.answered.broken.kind != "no answer"
 
     def _manners(self, conditions: Conditions) -> Manners:
         wanted = self.bounds.timeout if conditions.timeout is None else conditions.timeout

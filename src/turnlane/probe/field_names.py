@@ -23,9 +23,10 @@ def meaning(name: str) -> Meaning | None:
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_").strip("_")
     if plain in ("messages", "history"):
         return "messages"
-    if _CONVERSATION.search(plain) and (_ID.search(plain) or plain not in _PROMPTS):
+    place = rank(plain)
+    if _CONVERSATION.search(plain) and (_ID.search(plain) or place is None):
         return "conversation"
-    if rank(plain) is not None:
+    if place is not None:
         return "prompt"
     return "user" if _USER.search(plain) else None
 

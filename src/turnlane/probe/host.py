@@ -25,6 +25,8 @@ from starlette.routing import Route
 from turnlane.probe.handler_call import CannotCall, answer_json, arguments, whole
 
 HOST: Final = "127.0.0.1"
+CANNOT_HOST: Final = 2
+"""Exit status when the target is nothing to host; the last line of the output says why."""
 
 
 class CannotHost(Exception):
@@ -38,7 +40,7 @@ def main(words: list[str]) -> int:
         found = loaded(target)
     except CannotHost as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return CANNOT_HOST
     if is_wsgi(found):
         _serve_wsgi(found, port)
         return 0

@@ -23,6 +23,11 @@ START_BOUND: Final = 60.0
 """Seconds a program may take until it accepts connections: imports of agents take a few."""
 STOP_BOUND: Final = 5.0
 """Seconds between asking a program to stop and killing it."""
+CHILDREN_BOUND: Final = 1.5
+"""Seconds for its children after it has ended."""
+QUIET_FOR: Final = 0.15
+"""Seconds without a line after which the program is taken to have said all."""
+QUIET_BOUND: Final = 1.0
 _LOOK_EVERY: Final = 0.05
 _LINE_LIMIT: Final = 1 << 20
 
@@ -120,12 +125,21 @@ class Program:
         self._signal(signal.SIGTERM)
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), STOP_BOUND)
+            await self._without_children()
         self._signal(signal.SIGKILL)
         await process.wait()
         if self._reader is not None:
             # A grandchild that left the group may keep the pipe open.
             await asyncio.wait({self._reader}, timeout=1.0)
             self._reader.cancel()
+
+    async def quiet(self) -> None:
+        """Wait until it writes nothing for a moment: a server writes the traceback of a 500 after the answer."""
+        deadline = time.monotonic() + QUIET_BOUND
+        seen = -1
+        while len(self.lines) != seen and time.monotonic() < deadline:
+            seen = len(self.lines)
+            await asyncio.sleep(QUIET_FOR)
 
     def since(self, moment: float) -> list[OutputLine]:
         """The lines that came after `moment`, of `time.monotonic()`."""
@@ -168,7 +182,17 @@ class Program:
         if rest:
             self.lines.append(OutputLine(time.monotonic(), rest.decode("utf-8", "replace")))
 
-    def _signal(self, number: int) -> None:
+    async def _without_children(self) -> None:
+        """Wait a moment for workers that outlive their parent: they still write what they saw."""
+        deadline = time.monotonic() + CHILDREN_BOUND
+        while self._signal(0) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal to the whole group; whether there was anybody."""
         assert self._process is not None
-        with suppress(ProcessLookupError, PermissionError):
+        try:
             os.killpg(self._process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True

@@ -66,8 +66,14 @@ class Speaker:
         self._manners = manners
         self._history: list[tuple[str, str]] = []
         # Not the environment's proxies: a probe is for this machine. One TLS context for all, it costs 30 ms.
+        # A new connection for each request: a kept one stays with one worker of several, and a server that closes
+        # it after an error meets the next request on its way.
         self._http = httpx2.AsyncClient(
-            trust_env=False, follow_redirects=True, timeout=None, verify=_tls() if _is_tls(target) else False
+            trust_env=False,
+            follow_redirects=True,
+            timeout=None,
+            limits=httpx2.Limits(max_keepalive_connections=0),
+            verify=_tls() if _is_tls(target) else False,
         )
 
     async def close(self) -> None:
