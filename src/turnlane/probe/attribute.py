@@ -99,8 +99,10 @@ class _Investigation:
         for outcome in self.levels:
             self.signs += repeats(outcome, "the faults of --inject") if self.subject.injection else ()
         seen = self.session.hazards()
-        await self._experiments({hazard.code for hazard in seen})
-        await self._one_thing_only({hazard.code for hazard in seen})
+        by_guard = {hazard.code for hazard in seen}
+        await self._standstill()
+        await self._experiments(by_guard)
+        await self._restarts(by_guard)
         if self._affords_trials():
             alone = await self._alone()
             await self._trials(alone)
@@ -154,17 +156,21 @@ class _Investigation:
                 self.notes.append(f"The program ended while this was tried: {trial.name}. It was started anew.")
 
     def _died(self) -> bool:
-        """Whether the program has ended by itself, such as a Node process after a rejection that nobody handled."""
+        """Whether the program has ended by itself, as Node does after a rejection that nobody handled."""
         return self.session.program is not None and self.session.program.status is not None
 
-    async def _one_thing_only(self, by_guard: Set[str]) -> None:
-        """Experiments with a reading of their own: a request for nothing, a stop, a fresh process."""
+    async def _standstill(self) -> None:
+        """Quick, and what blocks a loop makes everything after it slow."""
+        first = self.levels[0]
+        if self.subject.one_loop and self._affords(4 * _seconds(first)):
+            self.watcher.step("do others stand still?")
+            self.signs += await standstill_signs(self.session, _plain(first))
+
+    async def _restarts(self, by_guard: Set[str]) -> None:
+        """Experiments with a reading of their own: a stop in the middle of work, a fresh process."""
         subject, first = self.subject, self.levels[0]
         if not subject.practice:
             return
-        if subject.one_loop and self._affords(4 * _seconds(first)):
-            self.watcher.step("do others stand still?")
-            self.signs += await standstill_signs(self.session, _plain(first))
         if subject.starts and works_on(self.levels) and self._affords(START + 8):
             self.watcher.step("stopped right after its answer")
             self.signs += await dies_with_process(self.session, _plain(first))

@@ -27,6 +27,7 @@ class Conditions:
         latency: seconds that the provider takes for an answer, or a range of them; None for the script's own.
         timeout: seconds for one request; None for the probe's `--timeout`.
         disconnect_after: seconds after which the user goes away without an answer; None for never.
+        seconds: no further round begins after so many; None for no such bound.
         settle: seconds to go on watching the provider after the last answer.
         fresh_process: start the program anew before (a target that was started by somebody else cannot be).
         experiment: the guard's setting of that name, such as `fresh-agents`; another one than the running
@@ -47,6 +48,7 @@ class Conditions:
     latency: float | tuple[float, float] | None = None
     timeout: float | None = None
     disconnect_after: float | None = None
+    seconds: float | None = None
     settle: float = 0.0
     fresh_process: bool = False
     experiment: str | None = None

@@ -121,7 +121,9 @@ async def _ramp(
     outcomes: list[LevelOutcome] = []
     for concurrency in plan.levels:
         watcher.step(f"{concurrency} {'user' if concurrency == 1 else 'users'} at once")
-        conditions = replace(plan.base, concurrency=concurrency, rounds=rounds, turns=plan.turns)
+        # A program that answers slower with every user more must leave time to find out why.
+        seconds = _SHARE_OF_RAMP * session.bounds.seconds / len(plan.levels)
+        conditions = replace(plan.base, concurrency=concurrency, rounds=rounds, turns=plan.turns, seconds=seconds)
         outcome = await session.run_level(conditions)
         if not outcome.requests:
             return outcomes, [_ended_early(session, f"before {concurrency} users at once")]
