@@ -6,8 +6,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -136,18 +136,27 @@ def probe(
         A function or an ASGI app: my_app:handler or app.py:handler. Else give --url or --openai.
     """
     failing = _failing(reported.fail_on)
-    # The program that the probe starts must end with it, whoever ends the probe.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _check_writable(reported.output)
     try:
         options = _options(target, addressed, provided, ramp)
-        report = asyncio.run(_probed(options, attributed=reported.attribute))
+        with _ended_by_sigterm():
+            report = asyncio.run(_probed(options, attributed=reported.attribute))
     except ProbeError as error:
         raise Complaint(str(error)) from None
     except PortUnavailable as error:
         raise Complaint(error.strerror or str(error), FAILED) from None
     _write(report, reported)
     return FAILED if _fails(report, failing) else 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the probe as Ctrl-C does: the program that it has started must end with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _probed(options: ProbeOptions, *, attributed: bool) -> Report:
