@@ -22,6 +22,7 @@ PARTS: Final = (
     "turnlane.guard.stdin",
     "turnlane.guard.told",
     "turnlane.guard.swallowed",
+    "turnlane.guard.shared_history",
     "turnlane.guard.frameworks.agentchat",
     "turnlane.guard.frameworks.core",
     "turnlane.guard.frameworks.classic",

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import journals
+from turnlane.guard import journals, shared_history
 from turnlane.guard.clients import attempts, belonging, blocking, bursts, cut_answers, dropped
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import HazardError
@@ -92,6 +92,7 @@ def _watched_close(original: Any) -> Any:
 def _begins(request: Any) -> attempts.Attempt:
     attempt = attempts.begin(request)
     bursts.begins(attempt)
+    shared_history.asked(request.content)
     return attempt
 
 

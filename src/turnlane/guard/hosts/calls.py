@@ -80,6 +80,7 @@ def with_arguments(request: Request, function: Any, args: tuple[Any, ...], kwarg
     except (TypeError, ValueError):
         arguments = dict(kwargs)
     request.learn(arguments)
+    request.notes["brought"] = [value for value in arguments.values() if isinstance(value, str | dict | list)]
     for value in arguments.values():
         if isinstance(value, dict):
             request.learn(value)

@@ -51,6 +51,7 @@ def _request(module: ModuleType) -> None:
             current = requests.current.get()
             if current is not None and self._post:
                 current.learn(self._post.dict())
+                current.notes.setdefault("brought", []).extend(self._post.dict().values())
 
         return _load_post_and_files
 

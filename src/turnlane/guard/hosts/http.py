@@ -44,7 +44,9 @@ class Exchange:
         self.started = time.monotonic()
         self.whole = False
         if query:
-            self.request.learn(dict(parse_qsl(query)))
+            fields_of_query = dict(parse_qsl(query))
+            self.request.learn(fields_of_query)
+            self.request.notes["brought"] = list(fields_of_query.values())
         if "cookie" in fields:
             self.request.learn(_cookies(fields["cookie"]))
 

@@ -205,6 +205,7 @@ def _werkzeug(module: ModuleType) -> None:
             form = self.__dict__.get("form")
             if request is not None and form:
                 request.learn(form.to_dict())
+                request.notes.setdefault("brought", []).extend(form.to_dict().values())
 
         return _load_form_data
 

@@ -1,0 +1,144 @@
+"""What a program keeps from one request to the next: lists and dicts of its modules, classes and objects."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple
+
+from turnlane.guard import stacks
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds after which the program's modules are looked through again: they make new containers rarely."""
+
+MAX_ITEMS: Final = 60
+MAX_TEXT: Final = 200_000
+
+_PLAIN: Final = (str, bytes, int, float, bool, complex, type(None))
+_NO_OWNER: Final = (*_PLAIN, ModuleType)
+
+
+class Kept(NamedTuple):
+    """Where a container is found again; the container itself is not held.
+
+    Attributes:
+        name: for people: `app.history`, `app.ChatService.history`.
+        module: the module's name.
+        steps: attributes from there.
+        default: the position among a function's defaults; None for an attribute.
+    """
+
+    name: str
+    module: str
+    steps: tuple[str, ...]
+    default: int | None = None
+
+    def value(self) -> Any:
+        """The container; None when it is gone."""
+        found: Any = sys.modules.get(self.module)
+        for step in self.steps:
+            found = _attribute(found, step)
+        if self.default is not None:
+            values = getattr(found, "__defaults__", None) or ()
+            return values[self.default] if self.default < len(values) else None
+        return found
+
+
+_known: tuple[float, int, tuple[Kept, ...]] = (0.0, 0, ())
+
+
+def containers() -> tuple[Kept, ...]:
+    """The program's own lists and dicts that outlive a request."""
+    global _known
+    at, modules, found = _known
+    if time.monotonic() - at > LOOK_AGAIN or len(sys.modules) != modules:
+        found = tuple(_look())
+        _known = (time.monotonic(), len(sys.modules), found)
+    return found
+
+
+def forget() -> None:
+    """Look anew. For tests."""
+    global _known
+    _known = (0.0, 0, ())
+
+
+def _look() -> Iterator[Kept]:
+    for name, module in tuple(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and isinstance(module, ModuleType) and stacks.is_users(file):
+            yield from _of_module(name, module)
+
+
+def _of_module(name: str, module: ModuleType) -> Iterator[Kept]:
+    short = name.rpartition(".")[2]
+    for key, value in tuple(vars(module).items()):
+        if key.startswith("__") or isinstance(value, _NO_OWNER):
+            continue
+        if _is_container(value):
+            yield Kept(f"{short}.{key}", name, (key,))
+        elif isinstance(value, FunctionType) and value.__module__ == name:
+            for number, default in enumerate(value.__defaults__ or ()):
+                if _is_container(default):
+                    yield Kept(f"a default of {short}.{key}()", name, (key,), number)
+        else:
+            yield from _of_object(f"{short}.{key}", name, key, value)
+
+
+def _of_object(shown: str, module: str, key: str, value: Any) -> Iterator[Kept]:
+    """Attributes of a class or object of the program, and what is kept in an application's `state`."""
+    kind = value if isinstance(value, type) else type(value)
+    state = _attribute(_attribute(value, "state"), "_state")
+    if isinstance(state, dict):
+        for name, held in tuple(state.items()):
+            if _is_container(held):
+                yield Kept(f"{shown}.state.{name}", module, (key, "state", "_state", name))
+    if not stacks.is_users(getattr(sys.modules.get(kind.__module__), "__file__", None) or "<"):
+        return
+    for name, held in tuple({**_variables(kind), **_variables(value)}.items()):
+        if not name.startswith("__") and _is_container(held):
+            yield Kept(f"{shown}.{name}", module, (key, name))
+
+
+def _variables(value: Any) -> Mapping[str, Any]:
+    found = getattr(value, "__dict__", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """Without running a property of the program."""
+    if isinstance(value, dict):
+        return value.get(name)
+    own = _variables(value)
+    if name in own:
+        return own[name]
+    return _variables(type(value)).get(name) if value is not None and not isinstance(value, ModuleType) else None
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, list | deque | dict)
+
+
+def texts(value: Any, depth: int = 4) -> Iterator[str]:
+    """The strings in a container and in the objects that it holds; of a long one the last items."""
+    if isinstance(value, str):
+        yield value
+    elif depth == 0 or isinstance(value, _PLAIN):
+        return
+    elif isinstance(value, dict):
+        for item in tuple(value.values())[-MAX_ITEMS:]:
+            yield from texts(item, depth - 1)
+    elif isinstance(value, list | tuple | deque):
+        for item in tuple(value)[-MAX_ITEMS:]:
+            yield from texts(item, depth - 1)
+    elif not isinstance(value, type | ModuleType | FunctionType):
+        for item in tuple(_variables(value).values()):
+            yield from texts(item, depth - 1)
+
+
+def joined(value: Any) -> str:
+    """All of its strings, as one."""
+    return "\0".join(texts(value))[-MAX_TEXT:]

@@ -1,0 +1,166 @@
+"""TL202: a list or dict of the program that holds one user's text, which is now in another user's prompt.
+
+Three things must be seen together: another request brought the text, the container holds it, and the model is
+asked with it. A store that is keyed by conversation never shows the last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from turnlane.guard import journals, requests, runs, stacks
+from turnlane.guard.journal import Sighting
+from turnlane.guard.long_lived import Kept, containers, joined, texts
+from turnlane.guard.long_lived import forget as forget_containers
+from turnlane.guard.meetings import different_users, with_stacks
+from turnlane.guard.requests import Request
+from turnlane.guard.stacks import Stack
+
+MAX_REQUESTS: Final = 50
+MIN_TEXT: Final = 8
+"""Characters below which two users may well say the same."""
+
+MAX_PROMPT: Final = 500_000
+
+
+class Said(NamedTuple):
+    """What a request brought, and where it asked the model."""
+
+    request: Request
+    own: frozenset[str]
+    stack: Stack
+
+
+_recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
+_lengths: OrderedDict[str, tuple[int, int]] = OrderedDict()
+_told: set[str] = set()
+_lock = threading.Lock()
+
+
+def asked(body: bytes) -> None:
+    """The model is asked, with this body, in the present request."""
+    request = requests.current.get()
+    if request is None or not request.of_a_server:
+        return
+    own = own_texts(request)
+    stack = stacks.capture(2)
+    with _lock:
+        others = [said for said in _recent if said.request is not request]
+        if own and not any(said.request is request for said in _recent):
+            _recent.append(Said(request, own, stack))
+    if others and len(body) <= MAX_PROMPT:
+        _look(request, own, others, body, stack)
+
+
+def _look(request: Request, own: frozenset[str], others: list[Said], body: bytes, stack: Stack) -> None:
+    prompt = ""
+    for kept in containers():
+        value = kept.value()
+        if kept.name in _told or not value or not _has_changed(kept, value):
+            continue
+        prompt = prompt or _prompt(body)
+        found = _foreign(request, own, others, joined(value), prompt, certain=isinstance(value, dict))
+        if found is not None:
+            _told.add(kept.name)
+            _report(request, kept, found, stack)
+            return
+
+
+def _has_changed(kept: Kept, value: Any) -> bool:
+    """Whether it is worth a look: most containers of a program are constants."""
+    size = sum(map(len, value.values())) if isinstance(value, dict) and _holds_lists(value) else len(value)
+    now = (id(value), size)
+    if _lengths.get(kept.name) == now:
+        return False
+    first = kept.name not in _lengths
+    _lengths[kept.name] = now
+    return not first or size > 1
+
+
+def _holds_lists(value: dict[Any, Any]) -> bool:
+    return all(isinstance(item, list | dict | deque) for item in tuple(value.values()))
+
+
+def _foreign(
+    request: Request, own: frozenset[str], others: list[Said], kept: str, prompt: str, *, certain: bool
+) -> Said | None:
+    """The other user whose text is in both; in a dict, only one who is known to be another."""
+    for said in reversed(others):
+        if not different_users(said.request, request):
+            continue
+        if certain and said.request.same_conversation(request) is not False:
+            continue
+        for text in said.own - own:
+            if text in kept and text in prompt and not any(text in mine for mine in own):
+                return said
+    return None
+
+
+def _prompt(body: bytes) -> str:
+    try:
+        return "\0".join(texts(json.loads(body), depth=8))
+    except ValueError:
+        return ""
+
+
+def own_texts(request: Request) -> frozenset[str]:
+    """What a request brought: texts of its body, form, query or arguments, but not those that say whose it is."""
+    known = request.notes.get("own")
+    if known is None:
+        keys = set(request.keys.values())
+        known = frozenset(t.strip() for t in _texts_of(request) if len(t.strip()) >= MIN_TEXT and t not in keys)
+        if known:
+            request.notes["own"] = known
+    return known if isinstance(known, frozenset) else frozenset()
+
+
+def _texts_of(request: Request) -> Iterable[str]:
+    found: list[str] = list(texts(request.notes.get("brought")))
+    body = request.body
+    if body[:1] in (b"{", b"["):
+        with contextlib.suppress(ValueError):
+            found += texts(json.loads(body))
+    elif body and b"=" in body[:200]:
+        found += [value for _, value in parse_qsl(body.decode("utf-8", "replace"))]
+    return found
+
+
+def _report(request: Request, kept: Kept, found: Said, stack: Stack) -> None:
+    run = runs.enclosing()
+    mine = run.stack if run is not None and not stacks.has_users(stack) else stack
+    journals.report(
+        Sighting(
+            code="TL202",
+            message=(
+                f"{kept.name} holds the text of {found.request.name} {found.request.id}, and {request.name} "
+                f"{request.id}, of another user, sends it to the model."
+            ),
+            stack=mine,
+            stacks=with_stacks(
+                ("the request whose text it is asked the model here", found.stack),
+                ("the other request sends it here", mine),
+            ),
+            object=kept.name,
+            request=request.id,
+            conversation=request.conversation,
+            requests=[found.request.id, request.id],
+        )
+    )
+
+
+def install() -> None:
+    """Nothing to patch: the HTTP clients' watch tells of each model call."""
+
+
+def uninstall() -> None:
+    """Forget everything. For tests."""
+    _recent.clear()
+    _lengths.clear()
+    _told.clear()
+    forget_containers()
