@@ -25,8 +25,10 @@ BUSY: Final = 0.5
 """With this share of the looks missing, the watch itself had no time: the machine is busy."""
 
 _DEBUGGERS: Final = re.compile(r"[/\\](?:pdb|bdb|ipdb|pudb)(?:\.py|[/\\])|debugpy|pydevd")
-_TERMINAL: Final = re.compile(r"\binput\(|\bgetpass\(|stdin\.|\bPrompt\.ask\(|\.prompt\(|console\.input\(")
+_TERMINAL: Final = re.compile(r"\binput\(|\bgetpass\(|\bsys\.stdin\.|\bPrompt\.ask\(")
 _TERMINAL_FILES: Final = ("getpass.py", "readline.py")
+_SETTING_UP: Final = ("create_default_context", "create_ssl_context", "load_default_certs")
+"""What a new client costs is hazard TL302, where it is one."""
 _STARTING: Final = re.compile(
     r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
 )
@@ -43,18 +45,16 @@ def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
     """What held the loop, as part of a sentence; None when it is no mistake of the program."""
     if excused(inside) or deadlocked(owner, inside) or not anybody_waits(owner):
         return None
-    seconds = block.seconds * (1 - min(block.starved, 1.0))
-    if seconds < watch.threshold:
-        return None
     users = next((number for number, (code, _) in enumerate(inside) if stacks.is_users(code.co_filename)), None)
-    computes = _share_of_cpu(block) >= COMPUTES
-    if computes:
+    if _share_of_cpu(block) >= COMPUTES:
+        seconds = block.seconds * (block.cpu if block.cpu is not None else 1.0)
         return _computes(inside, users, seconds, watch.threshold)
+    seconds = block.seconds * max(0.0, 1 - block.starved - (block.cpu or 0.0))
     if block.looks < BUSY * block.seconds / watch.pause:
         return None
-    if users is None and seconds < 4 * watch.threshold:
-        return None
-    return "a call that waits"
+    # A framework's own call, or one that may only wait for its turn among threads that compute.
+    doubtful = users is None or block.others >= BUSY
+    return "a call that waits" if seconds >= watch.threshold * (4 if doubtful else 1) else None
 
 
 def _share_of_cpu(block: Block) -> float:
@@ -66,6 +66,8 @@ def _share_of_cpu(block: Block) -> float:
 
 def _computes(inside: Stack, users: int | None, seconds: float, threshold: float) -> str | None:
     """A computation is the user's when the user called it; not what a framework does once, to warm up."""
+    if seconds < threshold:
+        return None
     by_framework = users is None or any(code.co_flags & _AWAITED for code, _ in inside[:users])
     if by_framework:
         place = str(stacks.place_of(inside))
@@ -76,12 +78,12 @@ def _computes(inside: Stack, users: int | None, seconds: float, threshold: float
 
 
 def excused(inside: Stack) -> bool:
-    """Whether it imports, is debugged, asks at the terminal, or belongs to the start or the end of a server."""
+    """Whether it imports, sets up a client, is debugged, asks at the terminal, or starts or ends a server."""
     if not inside:
         return True
     for code, _ in inside:
         name = code.co_filename
-        if name.startswith("<frozen importlib") or _DEBUGGERS.search(name):
+        if name.startswith("<frozen importlib") or _DEBUGGERS.search(name) or code.co_name in _SETTING_UP:
             return True
         if _STARTING.search(code.co_qualname) and not stacks.is_users(name):
             return True

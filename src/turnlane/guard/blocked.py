@@ -55,9 +55,10 @@ class Look:
         frame: the innermost frame.
         position: the instruction that it is at.
         times: those of the loop's thread.
+        process: seconds that all threads have computed.
     """
 
-    __slots__ = ("callback", "frame", "position", "time", "times")
+    __slots__ = ("callback", "frame", "position", "process", "time", "times")
 
     def __init__(self, callback: Any, frame: FrameType | None, times: ThreadTimes | None) -> None:
         self.time = time.monotonic()
@@ -65,6 +66,7 @@ class Look:
         self.frame = frame
         self.position = (id(frame), frame.f_lasti) if frame is not None else None
         self.times = times
+        self.process = time.process_time()
 
 
 class Block:
@@ -74,12 +76,25 @@ class Block:
         moved: how often it was elsewhere than at the look before.
     """
 
-    __slots__ = ("_seen", "callback", "last", "looks", "moved", "request", "started", "tell_at", "times", "told")
+    __slots__ = (
+        "_seen",
+        "callback",
+        "last",
+        "looks",
+        "moved",
+        "process",
+        "request",
+        "started",
+        "tell_at",
+        "times",
+        "told",
+    )
 
     def __init__(self, look: Look) -> None:
         self.callback = look.callback
         self.started = look.time
         self.times = look.times
+        self.process = look.process
         self.last = look
         self.looks, self.moved = 1, 0
         self.told = False
@@ -121,6 +136,12 @@ class Block:
     def starved(self) -> float:
         """Share of that time in which its thread wanted to compute, and the machine was busy."""
         return self._share("starved") or 0.0
+
+    @property
+    def others(self) -> float:
+        """Share of one processor that other threads computed in that time."""
+        all_of_them = (self.last.process - self.process) / self.seconds if self.seconds > 0 else 0.0
+        return all_of_them - (self.cpu or 0.0)
 
     def _share(self, name: str) -> float | None:
         if self.times is None or self.last.times is None or self.seconds <= 0:

@@ -1,4 +1,4 @@
-"""A blocking client that asks a model in the loop's own thread (TL108): known before it blocks, however shortly."""
+"""A blocking client that asks a model in the loop's own thread (TL108): known before it blocks."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def judge(place: Place, *, at_end: bool = False) -> None:
     """
     if place.told:
         return
-    if place.open >= place.next and place.collections < MOST_COLLECTIONS:
+    if place.open and (at_end or place.open >= place.next) and place.collections < MOST_COLLECTIONS:
         place.collections += 1
         place.next = 2 * place.open
         gc.collect()
