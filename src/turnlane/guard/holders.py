@@ -34,12 +34,12 @@ def _mappings(thing: object, depth: int, seen: set[int]) -> Iterator[tuple[dict[
     seen.add(id(thing))
     for holder in gc.get_referrers(thing):
         if isinstance(holder, dict):
-            owner = _namespace_of(holder)
+            owner = namespace_of(holder)
             if owner is None:
                 yield holder, thing
             elif not isinstance(owner, types.ModuleType | type):
                 yield from _mappings(owner, depth - 1, seen)
-        elif isinstance(holder, tuple | list) or _is_instance_of_users(holder):
+        elif isinstance(holder, tuple | list) or is_instance_of_users(holder):
             yield from _mappings(holder, depth - 1, seen)
 
 
@@ -54,7 +54,7 @@ def _made(thing: object) -> object:
     return watched.made[:1] if watched is not None else None
 
 
-def _namespace_of(mapping: dict[Any, Any]) -> Any:
+def namespace_of(mapping: dict[Any, Any]) -> Any:
     """The object whose attributes these are; None for a mapping in its own right."""
     if "__name__" in mapping and "__builtins__" in mapping:
         return types.ModuleType(str(mapping["__name__"]))
@@ -64,7 +64,7 @@ def _namespace_of(mapping: dict[Any, Any]) -> Any:
     return None
 
 
-def _is_instance_of_users(holder: object) -> bool:
+def is_instance_of_users(holder: object) -> bool:
     if isinstance(holder, _NO_HOLDERS):
         return False
     module = sys.modules.get(type(holder).__module__)

@@ -117,6 +117,27 @@ class TestSessions:
         assert watched.codes == set()
 
 
+class TestHistories:
+    async def test_one_list_for_everybody(self, watched: Any, client: Any) -> None:
+        support, history = agent(client), []
+
+        async def chat(name: str) -> None:
+            with requests.within(request(user_id=name)):
+                history.append(agent_framework.Message("user", [f"I am {name}"]))
+                await support.run(history)
+
+        await asyncio.gather(chat("ann"), chat("bob"))
+        await chat("cleo")
+        assert watched.codes == {"TL202"}
+
+    async def test_a_list_for_each(self, watched: Any, client: Any) -> None:
+        support = agent(client)
+        for name in ("ann", "bob", "ann", "bob"):
+            with requests.within(request(user_id=name)):
+                await support.run([agent_framework.Message("user", ["hi"])])
+        assert watched.codes == set()
+
+
 class TestEntries:
     async def test_a_run_that_nobody_awaits(
         self, watched: Any, client: Any, recwarn: pytest.WarningsRecorder

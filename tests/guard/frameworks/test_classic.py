@@ -25,6 +25,9 @@ RULES = [
 ]
 
 
+NUMBERS: dict[str, int] = {}
+
+
 @pytest.fixture
 def llm() -> Iterator[dict[str, Any]]:
     with PracticeProvider.in_thread(RULES) as provider:
@@ -187,6 +190,37 @@ class TestGroups:
         assert watched.codes == set()
 
 
+class TestHistories:
+    def test_one_list_for_everybody(self, watched: Any, llm: dict[str, Any]) -> None:
+        history: list[dict[str, str]] = []
+        for name in ("ann", "bob"):
+            with requests.within(request(user_id=name)):
+                history.append({"role": "user", "content": f"I am {name}"})
+                assistant(llm).generate_reply(messages=history)
+        assert watched.codes == {"TL202"}
+        assert "list of messages" in watched.hazard("TL202")["object"]
+
+    def test_a_list_for_each_kept_by_a_name_that_nobody_knows(self, watched: Any, llm: dict[str, Any]) -> None:
+        histories: dict[str, list[dict[str, str]]] = {}
+        for _ in range(2):
+            for name in ("ann", "bob"):
+                with requests.within(request()):
+                    histories.setdefault(name, []).append({"role": "user", "content": f"I am {name}"})
+                    assistant(llm).generate_reply(messages=histories[name])
+        assert watched.codes == set()
+
+    def test_one_list_in_the_groups_of_everybody(self, watched: Any, llm: dict[str, Any]) -> None:
+        history: list[dict[str, str]] = []
+        for name in ("ann", "bob"):
+            with requests.within(request(user_id=name)):
+                group = autogen.GroupChat(
+                    [assistant(llm, "a"), assistant(llm, "b")], messages=history, max_round=2
+                )
+                manager = autogen.GroupChatManager(group, llm_config=llm)
+                user().initiate_chat(manager, message=f"I am {name}", clear_history=False, silent=True)
+        assert watched.codes == {"TL203"}
+
+
 class TestModes:
     async def test_both_modes_in_one_request(self, watched: Any, llm: dict[str, Any]) -> None:
         with requests.within(request()):
@@ -245,6 +279,23 @@ class TestTools:
         else:
             await asyncio.to_thread(person.initiate_chat, support, message="look up", silent=True)
         assert watched.codes == {"TL401"}
+
+    def test_two_calls_at_once_change_one_number(self, watched: Any, llm: dict[str, Any]) -> None:
+        def look_up(key: str) -> str:
+            number = NUMBERS[key]
+            both.wait(10)
+            NUMBERS[key] = number + 1
+            return str(number)
+
+        def chat() -> None:
+            with requests.within(request()):
+                support, person = self.pair(llm, look_up)
+                person.initiate_chat(support, message="look up", silent=True)
+
+        NUMBERS["P-404"] = 0
+        both = threading.Barrier(2)
+        in_threads(chat, chat)
+        assert watched.codes == {"TL403"}
 
     def test_a_good_tool_and_the_map_that_it_is_in(self, watched: Any, llm: dict[str, Any]) -> None:
         def look_up(key: str) -> str:

@@ -6,6 +6,7 @@ The framework itself lets the turns of one stream wait for each other.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from types import ModuleType
@@ -25,7 +26,7 @@ from turnlane.guard.patching import (
     watch_construction,
     watch_entry,
 )
-from turnlane.guard.runs import Run
+from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack, has_users
 
 PACKAGES = ("ag2", "autogen.beta")
@@ -238,15 +239,23 @@ def _leaves(original: Any) -> Any:
     return __aexit__
 
 
+def _about(call: ToolCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    with contextlib.suppress(Exception):  # what the model wrote may be no JSON
+        call.notes["arguments"] = tuple(args[0].serialized_arguments.values())
+
+
 def _called(original: Any) -> Any:
     """A tool's exception does not leave it: it comes back as an event."""
 
     @functools.wraps(original)
     async def __call__(self: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
-        call = tools.begin(str(self.name), getattr(getattr(self, "model", None), "call", None))
+        function = getattr(getattr(self, "model", None), "call", None)
+        call = tools.begin(str(self.name), function, (event,), {}, _about)
         token = runs.current_tool.set(call)
+        steps = call.notes.get("steps")
         try:
-            result = await original(self, event, *args, **kwargs)
+            work = original(self, event, *args, **kwargs)
+            result = await (work if steps is None else steps(work))
         except BaseException as error:
             tools.end(call, error)
             raise

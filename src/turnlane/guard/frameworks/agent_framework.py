@@ -10,11 +10,11 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import answers, meetings, objects, requests, runs
+from turnlane.guard import answers, histories, meetings, objects, requests, runs
 from turnlane.guard.frameworks import agent_framework_streams as streams
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import Plain, watch_construction
-from turnlane.guard.runs import Run
+from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack
 from turnlane.guard.tools import watch_tool
 
@@ -42,6 +42,7 @@ class AgentEntry(Plain):
         )
         if run is not None:
             run.notes["answers"] = True
+            histories.handed(run, args[0] if args else kwargs.get("messages"))
         return run
 
     def result(self, run: Run, result: Any) -> None:
@@ -162,7 +163,12 @@ def _tools(module: ModuleType) -> None:
         tool = getattr(module, name, None)
         if tool is not None:
             inner = "_invoke_function" if "_invoke_function" in vars(tool) else "invoke"
-            watch_tool(tool, inner, lambda tool: str(tool.name), function_of)
+            watch_tool(tool, inner, lambda tool: str(tool.name), function_of, _about)
+
+
+def _about(call: ToolCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    given = args[0] if args else kwargs.get("call_kwargs", kwargs.get("arguments"))
+    call.notes["arguments"] = tuple(given.values()) if isinstance(given, dict) else ()
 
 
 def function_of(tool: Any) -> Any:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from turnlane.guard import journals, meetings, objects, runs
+from turnlane.guard import histories, journals, meetings, objects, runs
 from turnlane.guard.frameworks import classic_modes
 from turnlane.guard.frameworks.classic_chats import chats_of, conversation_of, length
 from turnlane.guard.frameworks.classic_tools import watch_functions
@@ -35,9 +35,12 @@ class Chat(Plain):
         stack = _caller(stack, thing, recipient)
         if not self.entry.startswith("a_"):
             classic_modes.not_awaited(self.entry, stack)
-        run = self._enter(thing, recipient, kwargs.get("clear_history", (*args, True, True)[1]), stack, kwargs)
+        clear = kwargs.get("clear_history", (*args, True, True)[1])
+        run = self._enter(thing, recipient, clear, stack, kwargs)
         if run is not None:
             _look_around(run, thing, recipient)
+            if (group := getattr(recipient, "_groupchat", None)) is not None:
+                histories.handed(run, group.messages, code="TL203", apart=True, cleared=bool(clear))
         return run
 
     def _enter(self, sender: Any, recipient: Any, clear: Any, stack: Stack, kwargs: dict[str, Any]) -> Run | None:
@@ -90,6 +93,7 @@ class Reply(Plain):
             _not_from_its_own_tool(run, {id(thing)})
             if run.parent is None:
                 classic_modes.one_mode(run)
+                histories.handed(run, args[0] if args else kwargs.get("messages"))
         return run
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from turnlane.guard import runs, tools
 from turnlane.guard.patching import replace
+from turnlane.guard.runs import ToolCall
 
 _executing: ContextVar[str | None] = ContextVar("turnlane_guard_classic_tool", default=None)
 """The name of the function that an agent is about to look up in order to call it."""
@@ -83,13 +84,14 @@ def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(function)
         async def called_async(*args: Any, **kwargs: Any) -> Any:
-            return await _to_its_end(name, user, function(*args, **kwargs))
+            call = tools.begin(name, user, args, kwargs, _about)
+            return await _to_its_end(call, function(*args, **kwargs))
 
         return called_async
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        call = tools.begin(name, user)
+        call = tools.begin(name, user, args, kwargs, _about)
         token = runs.current_tool.set(call)
         try:
             result = function(*args, **kwargs)
@@ -99,22 +101,26 @@ def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             runs.current_tool.reset(token)
         if inspect.isawaitable(result):  # a function that hides that it is async
-            return _to_its_end(name, user, result)
-        tools.end(call, None)
+            return _to_its_end(call, result)
+        tools.end(call, None, result)
         return result
 
     return called
 
 
-async def _to_its_end(name: str, user: Any, awaitable: Any) -> Any:
-    call = tools.begin(name, user)
+async def _to_its_end(call: ToolCall, awaitable: Any) -> Any:
     token = runs.current_tool.set(call)
+    steps = call.notes.get("steps")
     try:
-        result = await awaitable
+        result = await (steps(awaitable) if steps is not None and inspect.iscoroutine(awaitable) else awaitable)
     except BaseException as error:
         tools.end(call, error)
         raise
     finally:
         runs.current_tool.reset(token)
-    tools.end(call, None)
+    tools.end(call, None, result)
     return result
+
+
+def _about(call: ToolCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    call.notes["arguments"] = (*args, *kwargs.values())
