@@ -42,9 +42,15 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+def guard_settings() -> dict[str, Any]:
+    """What `watched` is told to do; for modules to override."""
+    return {}
+
+
+@pytest.fixture
+def watched(tmp_path: Path, guard_settings: dict[str, Any]) -> Iterator[Watched]:
     """The guard, installed until the end of the test."""
     seen = Watched(tmp_path / "records.jsonl")
-    guard.install(output=str(seen.path), summary=False)
+    guard.install(output=str(seen.path), summary=False, **guard_settings)
     yield seen
     guard.uninstall()

@@ -9,9 +9,11 @@ A plain function runs in a thread and cannot be followed: there a lock in its co
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import sys
 import types
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -97,16 +99,18 @@ class Stepped:
         thrown: BaseException | None = None
         while True:
             before = _look(self.watch)
+            lines = Lines(self.coroutine, self.watch.plan) if self.watch.missed else None
             try:
-                if thrown is None:
-                    waited = self.coroutine.send(sent)
-                else:
-                    error, thrown = thrown, None
-                    waited = self.coroutine.throw(error)
+                with lines or contextlib.nullcontext():
+                    if thrown is None:
+                        waited = self.coroutine.send(sent)
+                    else:
+                        error, thrown = thrown, None
+                        waited = self.coroutine.throw(error)
             except StopIteration as stop:
-                self._compare(before)
+                self._compare(before, lines)
                 return stop.value
-            self._compare(before)
+            self._compare(before, lines)
             self.watch.waiting = _waiting(self.coroutine, self.watch.plan)
             try:
                 sent = yield waited
@@ -116,15 +120,68 @@ class Stepped:
             except BaseException as error:
                 thrown = error
 
-    def _compare(self, before: dict[Identity, dict[Any, Any] | None]) -> None:
+    def _compare(self, before: dict[Identity, dict[Any, Any] | None], lines: Lines | None) -> None:
         try:
             for identity, root in self.watch.plan.roots.items():
-                for entry in changed(before.get(identity), entries(root.read())):
+                found = changed(before.get(identity), entries(root.read()))
+                if lines is not None and lines.wrote(
+                    identity
+                ):  # perhaps what was there already, as two that count do
+                    found |= {
+                        entry
+                        for missed, entry, _, _ in self.watch.missed
+                        if missed == identity and _is_its_own(self.call, entry)
+                    }
+                for entry in found:
                     _wrote(self.call, self.watch, root, entry)
         except HazardError:
             raise
         except Exception as error:
             journals.trouble("tool state", error)
+
+
+class Lines:
+    """Which lines of a tool run until its next wait; nothing where a debugger or a coverage tool traces already.
+
+    Only while an update of another call may be lost, which is seldom: tracing is slow.
+    """
+
+    def __init__(self, coroutine: Any, plan: Plan) -> None:
+        self.plan = plan
+        self.seen: set[tuple[types.CodeType, int]] = set()
+        self.frames = [frame for frame in _frames(coroutine) if frame.f_code in plan.uses]
+        self.tracing = False
+
+    def __enter__(self) -> None:
+        if sys.gettrace() is not None:
+            return
+        self.tracing = True
+        for frame in self.frames:
+            frame.f_trace = self._line
+        sys.settrace(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        if self.tracing:
+            sys.settrace(None)
+            for frame in self.frames:
+                frame.f_trace = None
+
+    def wrote(self, identity: Identity) -> bool:
+        """Whether a line ran that changes the state."""
+        return any(
+            (code, use.line) in self.seen
+            for code, uses in self.plan.uses.items()
+            for use in uses
+            if use.root is not None and use.root.identity == identity and not use.reads
+        )
+
+    def _call(self, frame: types.FrameType, event: str, _: Any) -> Any:
+        return self._line if frame.f_code in self.plan.uses else None
+
+    def _line(self, frame: types.FrameType, event: str, _: Any) -> Any:
+        if event == "line":
+            self.seen.add((frame.f_code, frame.f_lineno))
+        return self._line
 
 
 def _look(watch: Watch) -> dict[Identity, dict[Any, Any] | None]:
@@ -137,16 +194,18 @@ def _look(watch: Watch) -> dict[Identity, dict[Any, Any] | None]:
 
 def _waiting(coroutine: Any, plan: Plan) -> Waiting:
     """Where a coroutine waits, in the code that the plan knows."""
-    found = []
+    return tuple((frame.f_code, frame.f_lasti) for frame in _frames(coroutine) if frame.f_code in plan.uses)
+
+
+def _frames(coroutine: Any) -> Iterator[types.FrameType]:
+    """The frames of a coroutine that waits and of those that it awaits, outermost first."""
     step = coroutine
     for _ in range(MAX_DEPTH):
-        if step is None:
-            break
         frame = getattr(step, "cr_frame", None)
-        if frame is not None and frame.f_code in plan.uses:
-            found.append((frame.f_code, frame.f_lasti))
+        if frame is None:
+            return
+        yield frame
         step = getattr(step, "cr_await", None)
-    return tuple(found)
 
 
 def _wrote(call: ToolCall, watch: Watch, root: Root, entry: Any) -> None:
@@ -208,8 +267,8 @@ def _reads_first(plan: Plan, identity: Identity) -> bool:
     for code, calls in plan.calls.items():
         first = min(plan.reads(code, identity), default=None)
         last = max(plan.writes(code, identity), default=-1)
-        # The first call may be part of the reading: len(entries), entries.get(key).
-        if first is not None and sum(1 for at in calls if first < at < last) > 1:
+        lines = {use.line for use in plan.uses[code] if use.offset in (first, last)}
+        if first is not None and any(first < at < last and line not in lines for at, line in calls):
             return True
     return False
 

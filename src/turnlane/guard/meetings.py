@@ -45,15 +45,29 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     return None
 
 
-def replaced(thing: object, entry: str, stack: Stack) -> None:
-    """Somebody resets an object or gives it another state, while a run of somebody else is in it."""
+def replacing(thing: object, entry: str, stack: Stack) -> Run | None:
+    """Somebody begins to reset an object, or to give it another state: nobody else may be in it meanwhile.
+
+    Raises:
+        HazardError: somebody is, and the settings are strict.
+    """
     watched = objects.known(thing)
-    active = [other for other in watched.active if other.running] if watched is not None else []
-    if watched is None or not active or watched.role not in ("agent", "team"):
-        return
+    if watched is None or watched.role not in ("agent", "team"):
+        return None
     run = Run(watched, watched.name(thing), entry, stack)
     run.request = requests.current.get()
-    journals.report(overlapped(run, active[0]))
+    active = [other for other in watched.active if other.running]
+    watched.active.append(run)
+    if active:
+        journals.report(overlapped(run, active[0]))
+    return run
+
+
+def replaced(run: Run) -> None:
+    """What `replacing` began is done."""
+    run.outcome = "ended"
+    if run in run.watched.active:
+        run.watched.active.remove(run)
 
 
 def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sighting | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from turnlane.guard import journals, meetings, patching, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, label_of, replace
+from turnlane.guard.runs import Run
 from turnlane.guard.unawaited import Made
 
 
@@ -46,9 +48,8 @@ async def _done(
 ) -> Any:
     if begun is not None:
         begun.begins()
-        if after is not None:
-            _meet(self, original.__name__, begun)
-    result = await original(self, *args, **kwargs)
+    with _at_work(self, original.__name__, begun if after is not None else None):
+        result = await original(self, *args, **kwargs)
     if after is not None:
         try:
             after(self)
@@ -57,13 +58,25 @@ async def _done(
     return result
 
 
-def _meet(thing: Any, name: str, begun: Made) -> None:
+@contextmanager
+def _at_work(thing: Any, name: str, begun: Made | None) -> Iterator[None]:
+    """A reset is no run, and a run must not meet it."""
+    run = _begin(thing, name, begun) if begun is not None else None
     try:
-        meetings.replaced(thing, name, begun.stack)
+        yield
+    finally:
+        if run is not None:
+            meetings.replaced(run)
+
+
+def _begin(thing: Any, name: str, begun: Made) -> Run | None:
+    try:
+        return meetings.replacing(thing, name, begun.stack)
     except HazardError:
         raise
     except Exception as error:
         journals.trouble(f"state of {type(thing).__name__}", error)
+        return None
 
 
 unawaited.WATCHED.add(_done.__code__)

@@ -54,6 +54,7 @@ class Use:
     """One point of a function's code where state is read or changed, by itself or by a helper that it calls."""
 
     offset: int
+    line: int
     root: Root | None = None
     reads: bool = False
     helper: types.CodeType | None = None
@@ -65,12 +66,12 @@ class Plan:
 
     Attributes:
         uses: by code, in the code's order.
-        calls: by code, the offsets at which it calls something.
+        calls: by code, the offsets and lines at which it calls something.
         roots: what is changed somewhere.
     """
 
     uses: dict[types.CodeType, list[Use]] = field(default_factory=dict)
-    calls: dict[types.CodeType, list[int]] = field(default_factory=dict)
+    calls: dict[types.CodeType, list[tuple[int, int]]] = field(default_factory=dict)
     roots: dict[Identity, Root] = field(default_factory=dict)
 
     def reads(self, code: types.CodeType, identity: Identity, depth: int = DEPTH) -> Iterator[int]:
@@ -112,7 +113,7 @@ def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
         return code
     found = plan.uses.setdefault(code, [])
     steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
-    plan.calls[code] = [step.offset for step in steps if step.opname.startswith("CALL")]
+    plan.calls[code] = [(step.offset, _line(step)) for step in steps if step.opname.startswith("CALL")]
     for number, step in enumerate(steps):
         for use in _uses(plain, steps, number, step, plan, depth):
             found.append(use)
@@ -121,15 +122,19 @@ def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
     return code
 
 
+def _line(step: dis.Instruction) -> int:
+    return (step.positions.lineno if step.positions is not None else None) or 0
+
+
 def _uses(
     function: Any, steps: list[dis.Instruction], number: int, step: dis.Instruction, plan: Plan, depth: int
 ) -> Iterator[Use]:
     if step.opname in STORES:
         root = _named(function, str(step.argval))
         if root is not None:
-            yield Use(step.offset, root)
+            yield Use(step.offset, _line(step), root)
     elif step.opname == "STORE_ATTR" and step.argval in getattr(_self(function), "__dict__", {}):
-        yield Use(step.offset, _attribute("self", _self(function), str(step.argval)))
+        yield Use(step.offset, _line(step), _attribute("self", _self(function), str(step.argval)))
     elif step.opname in LOADS or (step.opname in SELF and step.argval == "self"):
         yield from _loaded(function, steps, number, step, plan, depth)
 
@@ -140,7 +145,7 @@ def _loaded(
     name = str(step.argval)
     value = _self(function) if step.opname in SELF else _value(function, name)
     if isinstance(value, types.FunctionType):
-        yield from _helper(step.offset, value, plan, depth)
+        yield from _helper(step, value, plan, depth)
     elif _is_state(value):
         root = _named(function, name)
         if root is not None:
@@ -159,39 +164,39 @@ def _on_attribute(
 ) -> Iterator[Use]:
     method = _static(owner, attribute)
     if isinstance(method, types.FunctionType):
-        yield from _helper(steps[number].offset, types.MethodType(method, owner), plan, depth)
+        yield from _helper(steps[number], types.MethodType(method, owner), plan, depth)
     elif _is_state(getattr(owner, "__dict__", {}).get(attribute)):
         yield from _worked_on(_attribute(name, owner, attribute), steps, number, number + 1)
 
 
-def _helper(offset: int, function: Any, plan: Plan, depth: int) -> Iterator[Use]:
+def _helper(step: dis.Instruction, function: Any, plan: Plan, depth: int) -> Iterator[Use]:
     code = _look_into(function, plan, depth - 1)
     if code is not None:
-        yield Use(offset, helper=code)
+        yield Use(step.offset, _line(step), helper=code)
 
 
 def _worked_on(root: Root, steps: list[dis.Instruction], number: int, start: int) -> Iterator[Use]:
     """What is done with a value that was just loaded: an entry is read, changed, or read and changed again."""
-    offset = steps[number].offset
+    offset, line = steps[number].offset, _line(steps[number])
     for index in range(start, min(start + 8, len(steps))):
         step = steps[index]
         if step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
-            yield Use(offset, root)
+            yield Use(offset, line, root)
             return
         if step.opname in ATTRIBUTES:
             if index == start and step.argval in MUTATORS:
-                yield Use(offset, root)
+                yield Use(offset, line, root)
                 return
             if index == start:
                 break
         elif step.opname == "COPY":  # value[key] += ...
-            yield Use(offset, root, reads=True)
+            yield Use(offset, line, root, reads=True)
             stored = next((one for one in steps[index:] if one.opname in ("STORE_SUBSCR", "STORE_ATTR")), step)
-            yield Use(stored.offset, root)
+            yield Use(stored.offset, _line(stored), root)
             return
         elif step.opname not in PLAIN:
             break
-    yield Use(offset, root, reads=True)
+    yield Use(offset, line, root, reads=True)
 
 
 def _self(function: Any) -> Any:

@@ -1,0 +1,259 @@
+"""Tools of current AutoGen: what they raise, what they change, and how they stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+from autogen_core import CancellationToken
+from autogen_core.tools import BaseTool, FunctionTool
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from pydantic import BaseModel
+from tests.guard.conftest import Watched
+from tests.guard.frameworks.agentchat_programs import assistant, run, said
+
+from turnlane.practice import Rule, ToolCall
+
+Client = OpenAIChatCompletionClient
+
+
+@pytest.fixture
+def guard_settings() -> dict[str, Any]:
+    """A machine that is busy with other tests holds the loop: that is another test's subject."""
+    return {"threshold": 60.0, "grace": 0.2}
+
+
+def calling(tool: str, *, times: int = 1, **arguments: Any) -> Rule:
+    return Rule(when_offered=tool, call=[[ToolCall(tool, arguments)] * times], say="done")
+
+
+def ask(tool: Any, rule: Rule) -> str:
+    """One run of an agent with one tool."""
+
+    async def program(client: Client) -> str:
+        return await said(assistant(client, tools=[tool]), "hello")
+
+    return str(run(program, rule, Rule(say="fine")))
+
+
+def policy(policy_id: str) -> str:
+    """The text of a policy."""
+    return {"P-1": "Return within 30 days."}[policy_id]
+
+
+def test_a_tool_that_raises(watched: Watched) -> None:
+    assert ask(policy, calling("policy", policy_id="P-404")) == "'P-404'"
+    hazard = watched.hazard("TL401")
+    assert hazard["place"]["function"] == "policy"
+    assert hazard["measures"] == {"exception": "KeyError"}
+    assert watched.codes == {"TL401"}
+    (failure,) = watched.of_kind("failure")
+    assert failure["tool"] == "policy"
+    assert failure["agent"] == "AssistantAgent 'support'"
+
+
+def test_a_tool_that_says_what_is_wrong(watched: Watched) -> None:
+    def known(policy_id: str) -> str:
+        """The text of a policy."""
+        return json.dumps({"error": "unknown_policy", "policy_id": policy_id})
+
+    ask(known, calling("known", policy_id="P-404"))
+    assert watched.hazards == []
+
+
+def test_arguments_that_the_framework_refuses(watched: Watched) -> None:
+    ask(policy, calling("policy", wrong="P-404"))
+    assert watched.hazards == []
+
+
+async def orders(order: str) -> str:
+    """Look up an order."""
+    raise ConnectionError("could not connect to postgres://shop:hunter2@db.internal/orders")
+
+
+def test_a_tool_whose_secrets_reach_the_user(watched: Watched) -> None:
+    assert "hunter2" in ask(orders, calling("orders", order="1"))
+    assert watched.codes == {"TL405"}
+    assert "hunter2" not in json.dumps([hazard["message"] for hazard in watched.hazards])
+
+
+def test_a_tool_whose_secrets_stay_inside(watched: Watched) -> None:
+    async def program(client: Client) -> None:
+        assert await said(assistant(client, tools=[orders], reflect_on_tool_use=True), "hello") == "Sorry."
+
+    run(program, calling("orders", order="1"), Rule(say="Sorry."))
+    assert watched.codes == {"TL401"}
+
+
+class Argument(BaseModel):
+    """What the tool is given."""
+
+    text: str
+
+
+class OwnTool(BaseTool[Argument, str]):
+    """A tool as a class."""
+
+    def __init__(self) -> None:
+        super().__init__(Argument, str, "own", "Raises.")
+
+    async def run(self, args: Argument, cancellation_token: CancellationToken) -> str:
+        raise LookupError(args.text)
+
+
+def test_a_tool_of_the_users_own_class(watched: Watched) -> None:
+    ask(OwnTool(), calling("own", text="x"))
+    assert watched.codes == {"TL401"}
+
+
+stock = {"lamp": 10, "chair": 10}
+sold = 0
+lock = asyncio.Lock()
+
+
+async def reserve(item: str) -> str:
+    left = stock[item]
+    await asyncio.sleep(0.01)
+    stock[item] = left - 1
+    return f"{left - 1} left"
+
+
+async def reserve_one_at_a_time(item: str) -> str:
+    await asyncio.sleep(0)
+    async with lock:
+        left = stock[item]
+        await asyncio.sleep(0.01)
+        stock[item] = left - 1
+    return f"{left - 1} left"
+
+
+async def reserve_in_one_step(item: str) -> str:
+    if item not in stock:
+        return "unknown"
+    await asyncio.sleep(0.01)
+    stock[item] -= 1
+    return "reserved"
+
+
+async def count_sales(item: str) -> str:
+    global sold
+    before = sold
+    await asyncio.sleep(0.01)
+    sold = before + 1
+    return "sold"
+
+
+async def _write(item: str, left: int) -> None:
+    stock[item] = left - 1
+
+
+async def reserve_with_helpers(item: str) -> str:
+    left = stock.get(item, 0)
+    await asyncio.sleep(0.01)
+    await _write(item, left)
+    return "reserved"
+
+
+def reserve_in_a_thread(item: str) -> str:
+    left = stock[item]
+    time.sleep(0.05)
+    stock[item] = left - 1
+    return f"{left - 1} left"
+
+
+class Warehouse:
+    """State of an object that all calls share."""
+
+    def __init__(self) -> None:
+        self.pieces = {"lamp": 10}
+        self.lock = asyncio.Lock()
+
+    async def take(self, item: str) -> str:
+        left = self.pieces[item]
+        await asyncio.sleep(0.01)
+        self.pieces[item] = left - 1
+        return "taken"
+
+    async def take_alone(self, item: str) -> str:
+        async with self.lock:
+            return await self.take(item)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [reserve, count_sales, reserve_with_helpers, reserve_in_a_thread, Warehouse().take],
+    ids=lambda tool: tool.__name__,
+)
+def test_two_calls_that_change_the_same(watched: Watched, tool: Any) -> None:
+    function = FunctionTool(tool, description="Reserves.")
+    ask(function, calling(function.name, times=2, item="lamp"))
+    assert watched.codes == {"TL403"}
+
+
+@pytest.mark.parametrize(
+    "tool", [reserve_one_at_a_time, reserve_in_one_step, Warehouse().take_alone], ids=lambda tool: tool.__name__
+)
+def test_two_calls_that_lose_nothing(watched: Watched, tool: Any) -> None:
+    function = FunctionTool(tool, description="Reserves.")
+    ask(function, calling(function.name, times=2, item="lamp"))
+    assert watched.hazards == []
+
+
+def test_two_calls_that_change_different_entries(watched: Watched) -> None:
+    both = [ToolCall("reserve", {"item": item}) for item in ("lamp", "chair")]
+    ask(FunctionTool(reserve, description="Reserves."), Rule(when_offered="reserve", call=[both], say="done"))
+    assert watched.hazards == []
+
+
+async def slow_report(month: str) -> str:
+    """Make a report."""
+    await asyncio.sleep(3)
+    return "report"
+
+
+async def slow_report_that_can_stop(month: str) -> str:
+    """Make a report."""
+    try:
+        await asyncio.sleep(3)
+    except asyncio.CancelledError:
+        return "stopped"
+    return "report"
+
+
+def stop(tool: Any, name: str) -> None:
+    async def program(client: Client) -> None:
+        token = CancellationToken()
+        agent = assistant(client, tools=[FunctionTool(tool, description="Reports.", name=name)])
+        task = asyncio.create_task(agent.run(task="hello", cancellation_token=token))
+        await asyncio.sleep(0.3)
+        token.cancel()
+        await asyncio.wait({task}, timeout=0.8)
+        task.cancel()
+
+    run(program, calling(name, month="May"))
+
+
+def test_a_stop_that_does_not_end_the_run(watched: Watched) -> None:
+    stop(slow_report, "slow_report")
+    assert watched.hazard("TL404")["place"]["file"] == __file__
+    assert watched.codes == {"TL404"}
+
+
+def test_a_stop_that_the_tool_turns_into_a_result(watched: Watched) -> None:
+    stop(slow_report_that_can_stop, "slow_report")
+    assert watched.hazards == []
+
+
+def test_a_tool_that_cancels_itself(watched: Watched) -> None:
+    async def gives_up() -> str:
+        raise asyncio.CancelledError
+
+    async def program(client: Client) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(said(assistant(client, tools=[gives_up]), "hello"), 0.3)
+
+    run(program, calling("gives_up"))
+    assert watched.codes == {"TL404"}
