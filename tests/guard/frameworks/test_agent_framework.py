@@ -153,6 +153,20 @@ class TestEntries:
         gc.collect()
         assert watched.codes == {"TL106"}
 
+    async def test_a_stream_that_is_left(self, watched: Any, client: Any) -> None:
+        support = agent(client)
+        session = support.create_session()
+
+        async def first_word() -> str:
+            async for update in support.run("hi", session=session, stream=True):
+                if update.text:
+                    return str(update.text)
+            return ""
+
+        await first_word()
+        await support.run("and now?", session=session)
+        assert watched.codes == {"TL502"}
+
     async def test_what_run_returns_is_what_it_was(self, watched: Any, client: Any) -> None:
         support = agent(client)
         coroutine = support.run("hi")

@@ -30,6 +30,8 @@ class AgentEntry(Plain):
 
     def begin(self, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
         session = kwargs.get("session") or kwargs.get("thread")
+        if session is not None and (before := objects.known(session)) is not None:
+            streams.look_for_left(before.active)
         run = runs.begin(
             thing,
             "agent",
@@ -109,6 +111,7 @@ def continues(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 def install() -> None:
     """Wait for the package's modules."""
+    requests.ending.append(streams.request_ended)
     when_imported("agent_framework._types", streams.watch_streams)
     when_imported("agent_framework._agents", _agents)
     when_imported("agent_framework._sessions", _sessions)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import inspect
+import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
 from turnlane.guard import requests, runs, stacks, unawaited
+from turnlane.guard.journal import HazardError
 from turnlane.guard.objects import Watched
-from turnlane.guard.patching import Watcher, _begin, _dropped, _end, _outcome, _result, replace
+from turnlane.guard.patching import Watcher, _begin, _end, _outcome, _result, replace
+from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack
 from turnlane.guard.unawaited import Made
@@ -96,8 +101,8 @@ class Call:
         self.made.begins()
         self.run = _begin(self.watcher, *self.arguments, self.made.stack)
         if self.run is not None and self.made.stream:
-            self.run.notes["stream"] = True
-            self.made.dropped = functools.partial(_dropped, self.run)
+            self.run.notes["stream"] = self.run.notes["idle"] = True
+            self.made.dropped = functools.partial(_left, self.run)
         self.arguments = (None, (), {})
 
     def end(self, error: BaseException | None = None, result: Any = None) -> None:
@@ -114,6 +119,8 @@ class Call:
         """One part of its work."""
         self.begin()
         token = runs.set_current(self.run) if self.run is not None else None
+        if self.run is not None:
+            self.run.notes["idle"] = False
         try:
             return await awaitable
         except StopAsyncIteration:
@@ -122,8 +129,40 @@ class Call:
             self.end(error)
             raise
         finally:
+            if self.run is not None:
+                self.run.notes["idle"] = True
             if token is not None:
                 runs.unset_current(token)
+
+
+def _left(run: Run) -> None:
+    """Nobody holds the stream any more, as after a `break`, and it was not at its end."""
+    with contextlib.suppress(HazardError):  # nothing can be raised from a finaliser; the record is written
+        _end(run, "abandoned")
+
+
+_last_look = 0.0
+
+
+def look_for_left(active: Iterable[Run]) -> None:
+    """Find out which streams that nobody reads at this moment are held by nobody either.
+
+    A stream is part of a cycle with what it calls at its end, so that it is only gone after a collection. That is
+    made at most once in a second, and only when a run began or a request ended beside such a stream.
+    """
+    global _last_look
+    idle = [run for run in active if run.running and run.notes.get("stream") and run.notes.get("idle")]
+    now = time.monotonic()
+    if idle and now - _last_look > 1.0:
+        _last_look = now
+        gc.collect()
+
+
+def request_ended(request: Request) -> None:
+    """Listens to the end of requests."""
+    look_for_left(
+        [call.run for call in tuple(_streams.values()) if call.run is not None and call.run.request is request]
+    )
 
 
 def _is_named(thing: Any) -> bool:
