@@ -22,8 +22,17 @@ from turnlane.guard.stacks import NO_STACK, Stack
 _TRAVELLING: Final[tuple[ContextVar[Any], ...]] = (requests.current, runs.current, runs.current_tool)
 
 
-handed_over: ContextVar[Stack] = ContextVar("turnlane_guard_handed_over", default=NO_STACK)
-"""Who handed over what runs in this thread; only known within somebody's work."""
+_present = threading.local()
+
+
+def handed_over() -> Stack:
+    """Who handed over what runs in this thread; only known within somebody's work.
+
+    Of the thread, not of the context: what is handed over often runs in a context that was copied before.
+    """
+    found: Stack = getattr(_present, "stack", NO_STACK)
+    return found
+
 
 MAX_FRAMES: Final = 12
 
@@ -53,12 +62,11 @@ class Carried:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tokens = [variable.set(value) for variable, value in zip(_TRAVELLING, self.values, strict=True)]
-        handed = handed_over.set(self.stack)
+        before, _present.stack = handed_over(), self.stack
         try:
             return self.function(*args, **kwargs)
         finally:
-            with contextlib.suppress(ValueError):
-                handed_over.reset(handed)
+            _present.stack = before
             for variable, token in zip(_TRAVELLING, tokens, strict=True):
                 with contextlib.suppress(ValueError):
                     variable.reset(token)

@@ -114,7 +114,7 @@ def _path(path: Any) -> str | None:
 
 def _opener() -> Stack | None:
     """Who opens it, when that is the program and not some library for itself."""
-    stack = (*stacks.capture(3, limit=16), *handed_over.get())
+    stack = (*stacks.capture(3, limit=16), *handed_over())
     for code, _ in stack:
         if stacks.is_users(code.co_filename):
             return stack
