@@ -130,12 +130,8 @@ _TOLD: Final = re.compile(
     r"error|exception|traceback|fail|refus|denied|unauthori[sz]ed|invalid|401|api.?key", re.IGNORECASE
 )
 _ACCESS_LOG: Final = re.compile(r'"?(?:GET|POST|PUT|PATCH|DELETE) /\S*|HTTP/\d')
-_NAMELESS: Final = re.compile(
-    r"error|internal|server|unexpected|unknown|exception|fail(?:ed|ure)?|500|502|503|false|null|detail|message|status",
-    re.IGNORECASE,
-)
 _SPECIFIC: Final = re.compile(
-    r"\w+(?:Error|Exception)\b|401|api.?key|authenti|unauthori[sz]ed|provider|model|upstream|openai|llm|credential|"
+    r"\w+(?:Error|Exception)\b|\b4\d\d\b|rate.?limit|quota|time[d-]?.?out|connect|refus|api.?key|authenti|unauthori[sz]ed|provider|model|upstream|openai|llm|credential|"
     r"TL\d{3}|request.?id|trace.?id|incident",
     re.IGNORECASE,
 )

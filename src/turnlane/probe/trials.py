@@ -30,6 +30,8 @@ HANG_BOUND: Final = 8.0
 """Seconds to wait for an answer while the provider hangs, if nobody asked for that fault."""
 HANG_BOUND_ASKED: Final = 30.0
 """The same if `--inject hang` or `check` say that it matters."""
+WATCHED_AFTER: Final = 1.0
+"""Seconds to see whether a program goes on that has given up."""
 AT_ONCE: Final = 10
 """More calls than that at one moment, for one request of one user, are a burst."""
 BURST_LIMIT: Final = 10.0
@@ -109,7 +111,7 @@ def _leaving(subject: Subject) -> Conditions:
 
 def _hanging(subject: Subject) -> Conditions:
     bound = HANG_BOUND_ASKED if subject.asked_for("hang") or subject.found_by_check("TL306") else HANG_BOUND
-    return Conditions(turns=1, faults=(Fault("hang"),), timeout=bound, settle=1.0)
+    return Conditions(turns=1, faults=(Fault("hang"),), timeout=bound, settle=WATCHED_AFTER)
 
 
 def _afterwards(subject: Subject) -> Conditions:

@@ -1,0 +1,135 @@
+"""Programs behind HTTP with one mistake each, and their right forms, for the attribution of causes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+Messages = list[dict[str, Any]]
+
+
+class ModelFailed(Exception):
+    """The provider answered with an error."""
+
+
+class Office:
+    """Every public coroutine method is a route."""
+
+    def __init__(self, base_url: str) -> None:
+        self._url = f"{base_url}/chat/completions"
+        self._shared: Messages = []
+        self._kept: dict[str, Messages] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._http = httpx2.AsyncClient(trust_env=False, timeout=30)
+
+    def app(self) -> Starlette:
+        names = [name for name in vars(type(self)) if not name.startswith("_") and name != "app"]
+        return Starlette(routes=[Route(f"/{name}", getattr(self, name), methods=["POST"]) for name in names])
+
+    async def right(self, request: Request) -> Response:
+        """A history per conversation, one turn at a time, a deadline, one budget of retries, errors told."""
+        said = await request.json()
+        key = said["conversation_id"]
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            kept = [*self._kept.get(key, []), {"role": "user", "content": said["message"]}]
+            try:
+                answer = await asyncio.wait_for(self._retried(kept, attempts=3), 0.6)
+            except (ModelFailed, TimeoutError) as error:
+                return JSONResponse({"error": f"model: {type(error).__name__} {error}"}, status_code=502)
+            self._kept[key] = [*kept, {"role": "assistant", "content": answer}]
+            return JSONResponse({"answer": answer})
+
+    async def one_history(self, request: Request) -> Response:
+        """The words of everybody in one list."""
+        self._shared.append({"role": "user", "content": (await request.json())["message"]})
+        answer = await self._ask(list(self._shared))
+        self._shared.append({"role": "assistant", "content": answer})
+        return JSONResponse({"answer": answer})
+
+    async def overwrites(self, request: Request) -> Response:
+        """Two messages of one conversation at once: the second to end wins."""
+        said = await request.json()
+        kept = [*self._kept.get(said["conversation_id"], []), {"role": "user", "content": said["message"]}]
+        answer = await self._ask(kept)
+        self._kept[said["conversation_id"]] = [*kept, {"role": "assistant", "content": answer}]
+        return JSONResponse({"answer": answer})
+
+    async def loops_around_loops(self, request: Request) -> Response:
+        """Three tries of three tries."""
+        messages = [{"role": "user", "content": (await request.json())["message"]}]
+        for _ in range(3):
+            try:
+                return JSONResponse({"answer": await self._retried(messages, attempts=3)})
+            except ModelFailed:
+                continue
+        return JSONResponse({"error": "ModelFailed"}, status_code=502)
+
+    async def starts_over(self, request: Request) -> Response:
+        """Whatever went wrong, the message is put into the same history again."""
+        said = await request.json()
+        kept = self._kept.setdefault(said["conversation_id"], [])
+        for _ in range(3):
+            kept.append({"role": "user", "content": said["message"]})
+            try:
+                answer = await self._ask(list(kept))
+            except ModelFailed:
+                continue
+            kept.append({"role": "assistant", "content": answer})
+            return JSONResponse({"answer": answer})
+        return JSONResponse({"error": "ModelFailed"}, status_code=502)
+
+    async def swallows(self, request: Request) -> Response:
+        """A 500, and the cause is gone."""
+        try:
+            return JSONResponse({"answer": await self._ask([await self._message(request)])})
+        except Exception:
+            return PlainTextResponse("Something went wrong", status_code=500)
+
+    async def bursts(self, request: Request) -> Response:
+        """Twenty calls at once."""
+        message = await self._message(request)
+        parts = [[{"role": "system", "content": f"part {n}"}, message] for n in range(20)]
+        try:
+            return JSONResponse({"answer": " ".join(await asyncio.gather(*map(self._ask, parts)))})
+        except ModelFailed as error:
+            return JSONResponse({"error": f"ModelFailed: {error}"}, status_code=502)
+
+    async def breaks_for_good(self, request: Request) -> Response:
+        """After one failure a conversation never works again."""
+        said = await request.json()
+        if self._kept.get(said["conversation_id"]) == []:
+            return JSONResponse({"error": "RuntimeError: stopped"}, status_code=500)
+        try:
+            return JSONResponse({"answer": await self._ask([{"role": "user", "content": said["message"]}])})
+        except ModelFailed as error:
+            self._kept[said["conversation_id"]] = []
+            return JSONResponse({"error": f"ModelFailed: {error}"}, status_code=502)
+
+    async def _message(self, request: Request) -> dict[str, Any]:
+        return {"role": "user", "content": (await request.json())["message"]}
+
+    async def _retried(self, messages: Messages, attempts: int) -> str:
+        for left in reversed(range(attempts)):
+            try:
+                return await self._ask(messages)
+            except ModelFailed as error:
+                if not left or error.args[0] < 500:
+                    raise
+        raise AssertionError
+
+    async def _ask(self, messages: Messages) -> str:
+        answer = await self._http.post(self._url, json={"model": "m", "messages": messages})
+        if answer.status_code != 200:
+            raise ModelFailed(answer.status_code)
+        (choice,) = json.loads(answer.content)["choices"]
+        if choice["finish_reason"] != "stop":
+            raise ModelFailed(500, choice["finish_reason"])
+        text: str = choice["message"]["content"]
+        return text

@@ -1,0 +1,113 @@
+"""Causes of real programs behind HTTP: the code that is named, and the silence on the right form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from turnlane.probe import attribute, trials
+from turnlane.probe.attribute import attributor
+from turnlane.probe.conditions import Conditions
+from turnlane.probe.drive import Bounds, Session
+from turnlane.probe.inject import parse_injection
+from turnlane.probe.model_side import PracticeSide
+from turnlane.probe.report import Place, Report
+from turnlane.probe.run import Plan, probe
+from turnlane.probe.target import http_target
+
+from .mistakes import Office
+from .programs import served
+
+pytestmark = pytest.mark.anyio
+
+TEMPLATE = {"message": "{prompt}", "conversation_id": "{conversation}"}
+QUICK = Conditions(latency=(0.005, 0.02))
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "HANG_BOUND", 1.0)
+    monkeypatch.setattr(trials, "HANG_BOUND_ASKED", 1.2)
+    monkeypatch.setattr(trials, "WATCHED_AFTER", 0.1)
+    monkeypatch.setattr(trials, "SLOW", 0.1)
+
+
+def only(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run no other trials than these; the whole set is run for right programs."""
+    monkeypatch.setattr(attribute, "TRIALS", [trial for trial in trials.TRIALS if trial.name in names])
+
+
+async def reported(
+    route: str, base: Conditions = QUICK, levels: tuple[int, ...] = (1, 3), **options: Any
+) -> Report:
+    side = PracticeSide()
+    await side.start()
+    async with served(Office(side.base_url).app()) as address:
+        session = Session(http_target(f"{address}/{route}", TEMPLATE), side, bounds=Bounds(seconds=60))
+        plan = Plan(levels=levels, rounds=1, base=base)
+        async with session:
+            return await probe(session, plan, attribute=attributor(**options))
+
+
+async def test_a_right_program_has_no_verdict_and_no_advice() -> None:
+    report = await reported("right")
+    assert report.verdicts == ()
+    assert report.notes == ()
+    assert report.no_errors, "trials are not part of the ramp"
+
+
+@pytest.mark.parametrize(
+    ("route", "code", "trial"),
+    [
+        ("one_history", "TL202", None),
+        ("overwrites", "TL204", (trials.TWO_AT_ONCE, trials.ONE_BY_ONE)),
+        ("loops_around_loops", "TL305", (trials.FAILING,)),
+        ("starts_over", "TL304", (trials.FAILING,)),
+        ("swallows", "TL505", (trials.REFUSING,)),
+        ("bursts", "TL303", (trials.BURST,)),
+        ("breaks_for_good", "TL207", (trials.FAILING_ONCE,)),
+    ],
+)
+async def test_the_cause_is_named(
+    route: str, code: str, trial: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(trial or (), monkeypatch)
+    report = await reported(route)
+    named = {verdict.code: verdict for verdict in report.verdicts}
+    assert code in named
+    assert named[code].confidence >= 0.6
+    assert named[code].fix
+
+
+async def test_a_deadline_that_is_missing_is_advice_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    only((trials.HANGING,), monkeypatch)
+    silent = await reported("overwrites")
+    assert "TL306" not in silent.codes
+    assert any("TL306" in note for note in silent.notes)
+
+
+async def test_check_makes_advice_a_verdict_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    only((trials.HANGING,), monkeypatch)
+    found = [("TL306", "office.py", 7, "nothing ends the wait")]
+    (verdict,) = (await reported("overwrites", static=found)).verdicts
+    assert (verdict.code, verdict.place) == ("TL306", Place("office.py", 7))
+
+
+async def test_a_limit_that_users_meet_and_what_lifting_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    only((), monkeypatch)
+    injection = parse_injection("429=2/s")
+    report = await reported("swallows", injection.applied(QUICK), injection=injection)
+    (verdict,) = (verdict for verdict in report.verdicts if verdict.code == "TL303")
+    lifted = [row for row in verdict.evidence if row.experiment == "the rate limit lifted"]
+    assert [row.vanished for row in lifted] == [True]
+    (fault,) = report.faults
+    assert fault.fault == "429=2/s"
+    assert fault.met > 0
+    assert fault.reached_user > 0
+
+
+async def test_without_the_practice_provider_nothing_is_tried() -> None:
+    report = await reported("swallows", practice=False)
+    assert report.verdicts == ()
+    assert sum(level.requests for level in report.levels) == len(report.requests)
