@@ -115,6 +115,7 @@ def _at_exit() -> None:
     journal = journals.journal
     if journal is None:
         return
+    unawaited.at_exit()
     journal.end()
     if journal.settings.summary:
         from turnlane.guard import summary

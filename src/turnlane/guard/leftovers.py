@@ -99,7 +99,7 @@ def _closes(loop: Any) -> None:
 
 
 _alone: OrderedDict[int, tuple[Run, weakref.ref[Any]]] = OrderedDict()
-"""By the identity of their task: runs that failed where nobody waits; told when nobody asks for the error either."""
+"""By the identity of their task: runs that failed where nobody waits; told when nobody asks for the error."""
 
 
 def _failed_alone(run: Run) -> None:
@@ -148,6 +148,7 @@ def _look(run: Run, what: str) -> None:
 
 
 def _tell_unbegun(made: Made) -> None:
+    made.begun = True  # told here, and not as one that was never awaited
     journals.report_aside(
         Sighting(
             code="TL501",
@@ -185,6 +186,10 @@ def held(task: Any) -> bool:
         if waiter is None:
             break
         outermost = waiter
+    for callback in getattr(outermost, "_callbacks", None) or ():
+        function = callback[0] if isinstance(callback, tuple) else callback
+        if "run_until_complete" in getattr(function, "__qualname__", ""):
+            return True  # its loop runs for this task alone, and may hold it where nobody can look
     running = getattr(asyncio.tasks, "_current_tasks", None)
     for holder in gc.get_referrers(outermost):  # no closure here: it would hold the task itself
         if holder is not running and holder is not outermost.get_coro() and _keeps(holder):

@@ -170,9 +170,18 @@ def overlapped(run: Run, other: Run, watched: Watched | None = None, label: str 
 def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
     """Two runs of different agents work on one context, memory or termination condition."""
     kind = TITLES[watched.role]
+    if watched.role == "context" and other.running and of_one_conversation(run, other):
+        return overlapped(run, other, watched, label)
     at_once = "at once" if other.running else "one after the other, with what the first has left in it"
     message = f"{other.label} and {run.label} use one {kind}, {label}, {at_once}."
     return sighting_of_two("TL203", message, run, other, watched, label=label)
+
+
+def of_one_conversation(run: Run, other: Run) -> bool:
+    """Whether two requests say that they belong to one conversation: what their agents share is its history."""
+    if run.request is None or other.request is None or run.request is other.request:
+        return False
+    return bool(run.request.same_conversation(other.request))
 
 
 def reentered(run: Run, outer: Run) -> Sighting:

@@ -19,6 +19,7 @@ DEPTH: Final = 3
 MAX_ENTRIES: Final = 2000
 """Containers with more entries are not compared."""
 
+MAX_INNER: Final = 50
 MUTATORS: Final = frozenset(
     {"append", "extend", "insert", "pop", "popitem", "remove", "clear", "update", "setdefault", "add", "discard"}
 )
@@ -114,12 +115,41 @@ def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
     found = plan.uses.setdefault(code, [])
     steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
     plan.calls[code] = [(step.offset, _line(step)) for step in steps if step.opname.startswith("CALL")]
+    aliases: dict[str, Root] = {}
     for number, step in enumerate(steps):
-        for use in _uses(plain, steps, number, step, plan, depth):
+        uses = _uses(plain, steps, number, step, plan, depth)
+        if step.opname in SELF and step.argval in aliases:
+            uses = _on_alias(aliases[step.argval], steps, number)
+        for use in uses:
             found.append(use)
+            if use.root is not None and (name := _aliased(steps, number)):
+                aliases[name] = use.root
             if use.root is not None and not use.reads:
                 plan.roots[use.root.identity] = use.root
     return code
+
+
+_GETTING: Final = ("LOAD_METHOD", "BINARY_SUBSCR", "PRECALL", "CALL", "PUSH_NULL", "BUILD_MAP", "BUILD_LIST")
+
+
+def _aliased(steps: list[dis.Instruction], number: int) -> str | None:
+    """The local variable that an entry is given to: `record = stock[item]`, `record = stock.get(item)`."""
+    for step in steps[number + 1 : number + 10]:
+        if step.opname == "STORE_FAST":
+            return str(step.argval)
+        if step.opname not in (*PLAIN, *_GETTING):
+            return None
+    return None
+
+
+def _on_alias(root: Root, steps: list[dis.Instruction], number: int) -> Iterator[Use]:
+    """What is done with an entry by its local name; to hand it on, or to reckon with it, is no new reading."""
+    for step in steps[number + 1 : number + 4]:
+        if step.opname in ("BINARY_SUBSCR", "STORE_SUBSCR", "COPY") or step.argval in MUTATORS:
+            yield from _worked_on(root, steps, number, number + 1)
+            return
+        if step.opname not in PLAIN:
+            return
 
 
 def _line(step: dis.Instruction) -> int:
@@ -178,13 +208,21 @@ def _helper(step: dis.Instruction, function: Any, plan: Plan, depth: int) -> Ite
 def _worked_on(root: Root, steps: list[dis.Instruction], number: int, start: int) -> Iterator[Use]:
     """What is done with a value that was just loaded: an entry is read, changed, or read and changed again."""
     offset, line = steps[number].offset, _line(steps[number])
+    inner: int | None = None
+    keys = 0
     for index in range(start, min(start + 8, len(steps))):
         step = steps[index]
         if step.opname in ("STORE_SUBSCR", "DELETE_SUBSCR"):
+            if keys > 1:  # other[key] = value
+                break
             yield Use(offset, line, root)
             return
+        if step.opname == "BINARY_SUBSCR" and inner is None:  # stock[item]["pieces"]: of an entry
+            inner, keys = index, 0
+            continue
+        keys += step.opname in PLAIN and step.opname not in (*ATTRIBUTES, "CACHE")
         if step.opname in ATTRIBUTES:
-            if index == start and step.argval in MUTATORS:
+            if index in (start, (inner or -2) + 1) and step.argval in MUTATORS:
                 yield Use(offset, line, root)
                 return
             if index == start:
@@ -273,11 +311,13 @@ def entries(value: Any) -> dict[Any, Any] | None:
         return None
 
 
-def _mark(entry: Any) -> Any:
+def _mark(entry: Any, depth: int = 1) -> Any:
     if isinstance(entry, int | float | str | bytes | None):
         return entry
+    if isinstance(entry, dict) and depth:
+        return id(entry), tuple((key, _mark(value, depth - 1)) for key, value in entry.items())[:MAX_INNER]
     if isinstance(entry, list | set | dict):
-        return type(entry).__name__, id(entry), len(entry)
+        return id(entry), len(entry)
     return id(entry)
 
 

@@ -257,3 +257,28 @@ def test_a_tool_that_cancels_itself(watched: Watched) -> None:
 
     run(program, calling("gives_up"))
     assert watched.codes == {"TL404"}
+
+
+boxes = {"lamp": {"pieces": 10}}
+
+
+def take_from_a_box(item: str) -> str:
+    left = boxes[item]["pieces"]
+    time.sleep(0.05)
+    boxes[item]["pieces"] = left - 1
+    return "taken"
+
+
+async def take_from_a_box_by_its_name(item: str) -> str:
+    box = boxes.get(item, {})
+    left = box["pieces"]
+    await asyncio.sleep(0.01)
+    box["pieces"] = left - 1
+    return "taken"
+
+
+@pytest.mark.parametrize("tool", [take_from_a_box, take_from_a_box_by_its_name], ids=lambda tool: tool.__name__)
+def test_two_calls_that_change_the_inside_of_an_entry(watched: Watched, tool: Any) -> None:
+    function = FunctionTool(tool, description="Takes one.")
+    ask(function, calling(function.name, times=2, item="lamp"))
+    assert watched.codes == {"TL403"}

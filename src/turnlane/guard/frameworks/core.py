@@ -60,6 +60,7 @@ def _watch_client_class(kind: type) -> None:
             for entry in ("create", "create_stream"):
                 if entry in vars(owner):
                     watch_entry(owner, entry, ClientEntry(entry))
+            watch_state(owner, "close")
 
 
 def _tools(module: ModuleType) -> None:
