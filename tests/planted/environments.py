@@ -25,6 +25,8 @@ ENVIRONMENTS = {
         "gunicorn",
         "celery",
         "streamlit",
+        "ipykernel",
+        "nbclient",
         "nest-asyncio",
         "requests",
         "pytest>=8.3",
