@@ -25,7 +25,7 @@ from turnlane.probe.guard_records import GuardRecords, merged, window
 from turnlane.probe.host import CANNOT_HOST
 from turnlane.probe.model_side import ModelSide, idle
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.program import Program
+from turnlane.probe.program import SHORTEST_START, START_BOUND, Program
 from turnlane.probe.report import Hazard
 from turnlane.probe.talk import MESSAGES, Manners, Speaker, Spoken
 from turnlane.probe.target import Target
@@ -166,12 +166,16 @@ class Session:
         program = Program(command, self._environment(conditions), self.target.directory)
         self._program, self._running_with = program, wanted
         try:
-            await program.start(self.target.host, self.target.port)
+            await program.start(self.target.host, self.target.port, self._patience())
         except ProbeError:
             if self.target.kind == "function" and program.status == CANNOT_HOST and program.lines:
                 # The host's own sentence says more than that it ended.
                 raise ProbeError(program.lines[-1].text) from None
             raise
+
+    def _patience(self) -> float:
+        """Seconds for a start: a program that is started again late in a probe gets what is left, but a chance."""
+        return min(START_BOUND, max(self.seconds_left, SHORTEST_START))
 
     async def stop_program(self) -> None:
         """End the program, if the probe started it."""
@@ -201,8 +205,9 @@ class Session:
 
     async def _talk(self, conditions: Conditions) -> Talk:
         talk = Talk(conditions)
+        began = time.monotonic()
         for round_ in range(1, conditions.rounds + 1):
-            if talk.cut:
+            if talk.cut or (conditions.seconds is not None and time.monotonic() - began > conditions.seconds):
                 break
             await asyncio.gather(*(self._user(talk, round_) for _ in range(conditions.concurrency)))
         talk.spoken.sort(key=lambda spoken: spoken.started)

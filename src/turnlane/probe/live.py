@@ -44,11 +44,12 @@ class LiveTable(Watcher):
     """The table of levels that grows, the step that runs and a bar of it."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._shown)
         self._began = time.monotonic()
         self._levels: list[Level] = []
         self._step = ""
         self._talk: Talk | None = None
+        # Last: it asks for what to show when it is made.
+        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._shown)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -21,6 +21,7 @@ KEPT_LINES: Final = 20_000
 SHOWN_LINES: Final = 12
 START_BOUND: Final = 60.0
 """Seconds a program may take until it accepts connections: imports of agents take a few."""
+SHORTEST_START: Final = 10.0
 STOP_BOUND: Final = 5.0
 """Seconds between asking a program to stop and killing it."""
 CHILDREN_BOUND: Final = 1.5
