@@ -203,7 +203,7 @@ def test_what_the_guard_saw_names_the_requests_that_it_harmed() -> None:
         5,
         Place("app.py", 3),
     )
-    assert "1 requests that it names failed" in sign.evidence[0].after
+    assert sign.evidence[0].after == "failed or leaked of those it names: 1"
     (later,) = guard_signs([hazard(time=9.0)], [level])
     assert later.minimal_level is None
 

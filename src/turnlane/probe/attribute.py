@@ -39,7 +39,7 @@ TRIAL_TIME: Final = 8.0
 """Seconds that the trials need at least, all together."""
 IN_MEMORY: Final = frozenset({"TL201", "TL203", "TL205"})
 START: Final = 5.0
-"""Seconds that a fresh start of the program may take, if none was seen."""
+"""Seconds that a fresh start of the program takes at least."""
 
 
 def attributor(
@@ -118,7 +118,7 @@ class _Investigation:
 
     def _affords_trials(self) -> bool:
         """After an experiment the program may have to be started anew, as it was."""
-        afforded = self._affords(START + TRIAL_TIME)
+        afforded = self._affords(self._start + TRIAL_TIME)
         if not afforded:
             self.skipped.append("trials of faults")
         return afforded
@@ -171,12 +171,12 @@ class _Investigation:
         subject, first = self.subject, self.levels[0]
         if not subject.practice:
             return
-        if subject.starts and works_on(self.levels) and self._affords(START + 8):
+        if subject.starts and works_on(self.levels) and self._affords(self._start + 8):
             self.watcher.step("stopped right after its answer")
             self.signs += await dies_with_process(self.session, _plain(first))
         # An object in memory that the guard has named explains the leak.
         leaked = any(outcome.leaks for outcome in self.levels) and not by_guard & IN_MEMORY
-        if subject.starts and leaked and self._affords(START + 2 * _seconds(first)):
+        if subject.starts and leaked and self._affords(self._start + 2 * _seconds(first)):
             self.watcher.step("a fresh process")
             self.signs += await outlives_restart(self.session, _plain(first))
 
@@ -195,7 +195,7 @@ class _Investigation:
         waiting = sorted(wanted_for(case), key=lambda one: not (one.codes and one.codes[0] in by_guard))
         while waiting:
             experiment = waiting.pop(0)
-            if not self._affords(_seconds(case.before) + (START if experiment.restarts else 0)):
+            if not self._affords(_seconds(case.before) + (self._start if experiment.restarts else 0)):
                 self.skipped.append(experiment.name)
                 continue
             self.watcher.step(experiment.name)
@@ -206,6 +206,12 @@ class _Investigation:
             if done[-1].vanished and experiment.name == "no tool called":
                 waiting = without_each_tool(case) + waiting
         return done
+
+    @property
+    def _start(self) -> float:
+        """What a fresh start of the program takes: the ramp began when the first one was done."""
+        began = min((request.started for request in self.levels[0].requests), default=START)
+        return max(START, began)
 
     def _affords(self, seconds: float) -> bool:
         return self.session.seconds_left > seconds + RESERVE and self.session.requests_left > 0

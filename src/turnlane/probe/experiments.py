@@ -40,12 +40,6 @@ class Case:
     levels: Sequence[LevelOutcome]
 
     @property
-    def alone_too(self) -> bool:
-        """Whether one user alone has it too: then it is no matter of users at once."""
-        alone = [outcome for outcome in self.levels if outcome.level.concurrency == 1]
-        return any(self.failure.of(outcome) for outcome in alone)
-
-    @property
     def conditions(self) -> Conditions:
         """Those of the level, with no more rounds than are needed to see the failure come or stay away."""
         made = self.before.conditions

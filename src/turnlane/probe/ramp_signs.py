@@ -41,7 +41,7 @@ def guard_signs(hazards: Iterable[Hazard], levels: Sequence[LevelOutcome]) -> It
     """The hazards that the guard saw, each with the requests it harmed."""
     for hazard in hazards:
         harmed = _harmed(hazard, levels)
-        what = f"{len(harmed)} requests that it names failed or leaked" if harmed else hazard.object or hazard.name
+        what = f"failed or leaked of those it names: {len(harmed)}" if harmed else hazard.object or hazard.name
         yield Sign(
             codes=(hazard.code,),
             source="guard",
