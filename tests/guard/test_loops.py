@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import runpy
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import pytest
 import uvloop
 
 from turnlane import guard
+from turnlane.guard import requests
 from turnlane.guard.launch import environment
+from turnlane.guard.requests import Request
 from turnlane.guard.settings import GuardSettings
 
 from .conftest import Watched
@@ -321,3 +324,15 @@ def test_uninstall_leaves_asyncio_as_it_was(watched: Watched) -> None:
     for function in (asyncio.run, asyncio.run_coroutine_threadsafe, asyncio.BaseEventLoop.run_forever):
         assert "/asyncio/" in function.__code__.co_filename
     assert "run_forever" not in vars(uvloop.Loop)
+
+
+def test_a_handler_that_catches_what_it_awaited(watched: Watched) -> None:
+    async def handler() -> None:
+        with requests.within(Request("test", "GET /")):
+            try:
+                await ChatResult()  # type: ignore[misc]
+            except TypeError:
+                logging.getLogger("app").exception("no advice")
+
+    asyncio.run(handler())
+    assert watched.hazard("TL109")["place"]["function"].endswith("handler")

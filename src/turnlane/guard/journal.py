@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -17,6 +18,19 @@ from turnlane.guard.settings import GuardSettings
 from turnlane.guard.stacks import NO_STACK, NOWHERE, Place, Stack, place_of, shown
 
 MAX_TEXT: Final = 2000
+
+_NAMES: Final = r"(?i:password|passwd|pwd|secret|api_?key|access_?key|token)"
+_SECRET: Final = re.compile(
+    r"(\bsk-|\bAKIA|\bgh[pousr]_|\bxox[abeprs]-|\bAIza|\b(?i:bearer)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(://[^\s/:@\"]*:)[^\s/@\"]+(?=@)"
+    rf"|(\b{_NAMES}(?:\\?[\"'])?\s?[=:]\s?\\?[\"'])[^\s\"'\\]{{4,}}"
+    rf"|(\b{_NAMES}=)[\w-]{{4,}}(?![\w.(\[-])"
+)
+"""What no record may show: keys by their shape, passwords in addresses, and values by the name before them."""
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[found.lastindex or 0]}***"
 
 
 class HazardError(RuntimeError):
@@ -126,7 +140,8 @@ class Journal:
         whole = {"kind": record["kind"], "time": round(time.time(), 6), "pid": os.getpid(), **record}
         if self.settings.summary and whole["kind"] in ("start", "hazard", "end", "trouble"):
             self.kept.append(whole)
-        line = (json.dumps(whole, default=str, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        text = _SECRET.sub(_masked, json.dumps(whole, default=str, ensure_ascii=False))
+        line = (text + "\n").encode("utf-8", "replace")
         try:
             with self._lock:
                 os.write(self._descriptor(), line)

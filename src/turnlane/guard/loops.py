@@ -240,9 +240,11 @@ def no_coroutine(entry: str, main: Any, stack: Stack) -> Sighting:
     )
 
 
-def look_at(error: BaseException) -> None:
-    """An exception that left a program or a handler: was a finished chat awaited (TL109)?"""
-    found = _AWAITED.search(str(error)) if isinstance(error, TypeError) else None
+def look_at(error: BaseException | None) -> None:
+    """An exception that left a program or a handler, or that it has caught: was a finished chat awaited?"""
+    if not isinstance(error, TypeError):
+        return
+    found = _AWAITED.search(str(error))
     if found is None or not (found[1] in CHATS or "autogen" in sys.modules):
         return
     stack = stacks.of_exception(error)

@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import journals, requests, runs, stacks
+from turnlane.guard import journals, loops, requests, runs, stacks
 from turnlane.guard.failures import causes
 from turnlane.guard.handlers import Catch, catch_of
 from turnlane.guard.imports import when_imported
@@ -145,6 +145,7 @@ def _flask(module: ModuleType) -> None:
 
 def _note(error: BaseException | None) -> None:
     """An answer is made: it is about the exception that is handled, or about none."""
+    loops.look_at(error)
     request = requests.current.get()
     if request is None or request.ended:
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import requests
+from turnlane.guard import loops, requests
 from turnlane.guard.failures import causes
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
@@ -93,6 +93,7 @@ def _watched_log(original: Any) -> Any:
 def _logged(request: Request, record: logging.LogRecord) -> None:
     try:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        loops.look_at(error)
         _note(request, error, record.getMessage())
         for name in vars(record).keys() - _OWN:  # `extra`, for a formatter that writes it
             value = getattr(record, name)

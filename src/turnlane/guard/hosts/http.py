@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
-from turnlane.guard import journals, swallowed
+from turnlane.guard import journals, loops, swallowed
 from turnlane.guard.requests import Request
 
 MAX_BODY: Final = 65_536
@@ -71,6 +71,7 @@ class Exchange:
         Raises:
             HazardError: the answer hides its cause, and the settings are strict.
         """
+        loops.look_at(self.error)
         request = self.request
         request.status = self.status if self.status is not None else (500 if self.error is not None else None)
         if journals.settings().requests:
