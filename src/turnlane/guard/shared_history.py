@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -38,7 +38,7 @@ class Said(NamedTuple):
 
 
 _recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
-_lengths: OrderedDict[str, tuple[int, int]] = OrderedDict()
+_states: dict[str, tuple[int, int, int]] = {}
 _told: set[str] = set()
 _lock = threading.Lock()
 
@@ -54,17 +54,17 @@ def asked(body: bytes) -> None:
         others = [said for said in _recent if said.request is not request]
         if own and not any(said.request is request for said in _recent):
             _recent.append(Said(request, own, stack))
-    if others and len(body) <= MAX_PROMPT:
-        _look(request, own, others, body, stack)
+    changed = [kept for kept in containers() if _has_changed(kept)]
+    if others and changed and len(body) <= MAX_PROMPT:
+        _look(request, own, others, body, stack, changed)
 
 
-def _look(request: Request, own: frozenset[str], others: list[Said], body: bytes, stack: Stack) -> None:
-    prompt = ""
-    for kept in containers():
+def _look(
+    request: Request, own: frozenset[str], others: list[Said], body: bytes, stack: Stack, changed: list[Kept]
+) -> None:
+    prompt = _prompt(body)
+    for kept in changed:
         value = kept.value()
-        if kept.name in _told or not value or not _has_changed(kept, value):
-            continue
-        prompt = prompt or _prompt(body)
         found = _foreign(request, own, others, joined(value), prompt, certain=isinstance(value, dict))
         if found is not None:
             _told.add(kept.name)
@@ -72,19 +72,23 @@ def _look(request: Request, own: frozenset[str], others: list[Said], body: bytes
             return
 
 
-def _has_changed(kept: Kept, value: Any) -> bool:
-    """Whether it is worth a look: most containers of a program are constants."""
-    size = sum(map(len, value.values())) if isinstance(value, dict) and _holds_lists(value) else len(value)
-    now = (id(value), size)
-    if _lengths.get(kept.name) == now:
+def _has_changed(kept: Kept) -> bool:
+    """Whether it is another than at the last model call: most containers of a program are constants."""
+    value = kept.value()
+    if kept.name in _told or not isinstance(value, list | deque | dict):
         return False
-    first = kept.name not in _lengths
-    _lengths[kept.name] = now
-    return not first or size > 1
+    if isinstance(value, dict):
+        inner = tuple(value.values())
+        size = sum(map(len, inner)) if _holds_lists(inner) else len(inner)
+        now = (id(value), size, 0)
+    else:
+        now = (id(value), len(value), id(value[-1]) if value else 0)
+    before, _states[kept.name] = _states.get(kept.name), now
+    return before is not None and before != now
 
 
-def _holds_lists(value: dict[Any, Any]) -> bool:
-    return all(isinstance(item, list | dict | deque) for item in tuple(value.values()))
+def _holds_lists(values: Iterable[Any]) -> bool:
+    return all(isinstance(item, list | dict | deque) for item in values)
 
 
 def _foreign(
@@ -161,6 +165,6 @@ def install() -> None:
 def uninstall() -> None:
     """Forget everything. For tests."""
     _recent.clear()
-    _lengths.clear()
+    _states.clear()
     _told.clear()
     forget_containers()

@@ -13,6 +13,10 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 def _load_guard() -> None:
     if not os.environ.get("TURNLANE_GUARD"):
         return
+    if sys.version_info < (3, 11):  # noqa: UP036 - the program chooses its Python, not we
+        version = ".".join(map(str, sys.version_info[:2]))
+        _say("needs Python 3.11 or newer, and this is " + version + ": this process runs unwatched")
+        return
     try:
         _find_turnlane()
         from turnlane.guard.installing import install
@@ -20,9 +24,12 @@ def _load_guard() -> None:
 
         install(of_environment())
     except Exception as error:
-        sys.stderr.write(
-            f"turnlane guard: could not be loaded, the program runs unwatched: {type(error).__name__}: {error}\n"
-        )
+        _say(f"could not be loaded, this process runs unwatched: {type(error).__name__}: {error}")
+
+
+def _say(sentence: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write("turnlane guard: " + sentence + "\n")
 
 
 def _find_turnlane() -> None:

@@ -1,0 +1,49 @@
+"""`turnlane doctor`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from .conftest import Run
+
+
+def test_a_project_with_everything_wrong(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("pyautogen>=0.2\nautogen-agentchat~=0.2\n")
+    (tmp_path / "package.json").write_text(
+        '{"dependencies": {"@autogen/core": "^0.4.0"}, "engines": {"node": ">=99"}}'
+    )
+    (tmp_path / "Procfile").write_text("web: gunicorn -w 4 --preload app:app -k uvicorn.workers.UvicornWorker\n")
+    (tmp_path / "Dockerfile").write_text('FROM python\nCMD ["uvicorn", "app:app"]\n')
+    process = run("doctor", "--output-format", "json", "--python", sys.executable)
+    assert process.end() == 1
+    report = json.loads("\n".join(process.stdout))
+    assert {conflict["code"] for conflict in report["conflicts"]} == {"TL601", "TL602", "TL605"}
+    assert report["python"]["interpreter"] == sys.executable
+    assert report["python"]["packages"]["autogen-agentchat"]
+    assert [start["host"] for start in report["starts"]] == ["gunicorn", "uvicorn"]
+    assert (
+        report["starts"][0]["detail"] == "4 workers of class uvicorn.workers.UvicornWorker, loaded before the fork"
+    )
+    assert report["node"]["engines"] == ">=99"
+    assert report["node"]["packages"] == {"@autogen/core": "^0.4.0 (not installed)"}
+
+
+def test_a_project_with_nothing_wrong(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print('never run')\n")
+    process = run("doctor")
+    assert process.end() == 0
+    assert process.stdout[-1] == "nothing conflicts"
+    assert "never run" not in process.said
+
+
+def test_what_can_not_be_asked(run: Run, tmp_path: Path) -> None:
+    for words, told in [
+        (["no-such-folder"], "is not a folder"),
+        (["--python", "no-such-python"], "can't be run"),
+        (["--python", "/bin/ls"], "can't be asked"),
+    ]:
+        process = run("doctor", *words)
+        assert process.end() == 2
+        assert told in process.stderr[0]
