@@ -162,7 +162,9 @@ def _ended_by_sigterm() -> Iterator[None]:
 async def _probed(options: ProbeOptions, *, attributed: bool) -> Report:
     watcher = progress(sys.stderr)
     with watcher if isinstance(watcher, LiveTable) else nullcontext():
-        return await run(options, attributor=_attributor if attributed else None, watcher=watcher, ready=_where_to)
+        return await run(
+            options, attributor=attribution_with_check if attributed else None, watcher=watcher, ready=_where_to
+        )
 
 
 def _where_to(session: Session) -> None:
@@ -171,7 +173,9 @@ def _where_to(session: Session) -> None:
         sys.stderr.write(f"the program must call its models at {session.side.base_url}\n")
 
 
-def _attributor(prepared: Prepared) -> Attributor:
+def attribution_with_check(prepared: Prepared) -> Attributor:
+    """Find the causes by experiments, together with what `check` says of the target's source."""
+
     async def attribute(session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
         sources = sources_of(session.target.command, session.target.directory)
         found = await static_findings(sources) if sources else ()

@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from turnlane.cli.assembly import RunningServer
     from turnlane.practice import PracticeProvider
+    from turnlane.probe.report import Report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +53,17 @@ def practice_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[PracticeProvi
         monkeypatch.setenv("OPENAI_BASE_URL", provider.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "practice")
         yield provider
+
+
+@pytest.fixture(scope="session")
+def turnlane_probe() -> Callable[..., Report]:
+    """Lets simulated users talk to a program: `turnlane_probe("my_app:handler").no_leaks`.
+
+    Takes the function or ASGI app itself too; keyword arguments are the options of `turnlane probe`.
+    """
+    from turnlane.testing.probing import probed
+
+    return probed
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""`turnlane_probe`: a probe inside a test, of a name or of the function or app itself."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from turnlane.cli.probe import attribution_with_check
+from turnlane.probe.options import ProbeOptions, run
+from turnlane.probe.report import Report
+from turnlane.probe.text import text
+
+
+class ProbeReport(Report):
+    """A report that pytest shows as text when an assertion about it fails."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"\n{text(self)}"
+
+
+def probed(target: Any = None, *, attribute: bool = True, **options: Any) -> Report:
+    """Probe in a thread of its own, so that it works in async tests too.
+
+    Args:
+        target: `my_app:handler`, or the function or ASGI app itself; None with `url` or `openai`.
+        attribute: find the causes by experiments after the ramp.
+        options: those of `turnlane.probe.options.ProbeOptions`. `levels` may be text, such as "1,5".
+
+    Raises:
+        ProbeError: the target cannot be probed; the text says why and what to do.
+        ValueError: the target has no name by which another process could find it.
+    """
+    if isinstance(options.get("levels"), str):
+        options["levels"] = tuple(int(level) for level in options["levels"].split(","))
+    asked = ProbeOptions(target=name_of(target), **options)
+    report: Future[Report] = Future()
+
+    def work() -> None:
+        try:
+            report.set_result(asyncio.run(run(asked, attributor=attribution_with_check if attribute else None)))
+        except BaseException as error:
+            report.set_exception(error)
+
+    thread = threading.Thread(target=work, name="turnlane probe")
+    thread.start()
+    thread.join()
+    found = report.result()
+    return ProbeReport(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def name_of(target: Any) -> str | None:
+    """The name by which a child process finds `target`: `/path/app.py:handler`.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if target is None or isinstance(target, str):
+        return target
+    for module in tuple(sys.modules.values()):
+        if (file := getattr(module, "__file__", None)) is None or not _may_hold(module, target):
+            continue
+        for name, value in tuple(vars(module).items()):
+            if value is target:
+                return f"{Path(file).resolve()}:{name}"
+    raise ValueError(
+        f"turnlane_probe cannot find {target!r} by a name: it runs in a process of its own, so define it at the "
+        "top level of a module, or give its name as 'my_app:handler'"
+    )
+
+
+def _may_hold(module: ModuleType, target: Any) -> bool:
+    """Of a function the module that defines it; an app may be in any."""
+    return not inspect.isfunction(target) or target.__module__ == module.__name__
