@@ -62,6 +62,7 @@ async def test_one_history_for_all_leaks_and_says_to_whom() -> None:
         await session.run_level(ALONE)
         outcome = await session.run_level(FIVE)
     assert outcome.level.leaks == 20
+    assert len({(leak.owner, leak.seen_request, leak.where) for leak in outcome.leaks}) == len(outcome.leaks)
     leak = outcome.leaks[0]
     assert leak.where == "prompt"
     assert leak.word in leak.text

@@ -177,8 +177,11 @@ class _Assessment:
         return [(lines[found.at].time, found) for found in raised_in([line.text for line in lines])]
 
     def _all_leaks(self) -> list[Leak]:
-        leaks = [*self._prompt_leaks(), *self._answer_leaks()]
-        return sorted(leaks, key=lambda leak: leak.where != "prompt")
+        """Each once per request and place: a prompt of several calls is one place."""
+        found: dict[tuple[str, str, str], Leak] = {}
+        for leak in (*self._prompt_leaks(), *self._answer_leaks()):
+            found.setdefault((leak.where, leak.seen_request, leak.owner), leak)
+        return list(found.values())
 
     def _prompt_leaks(self) -> Iterable[Leak]:
         for number, prompt in self.prompts.items():
