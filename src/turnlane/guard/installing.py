@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
@@ -38,6 +40,8 @@ PARTS: Final = (
 what is no patch: a thread, a hook."""
 
 _installed = False
+_ended = 0
+"""The process whose end has been told."""
 
 
 def install(settings: GuardSettings | None = None, **options: Any) -> Journal:
@@ -49,11 +53,11 @@ def install(settings: GuardSettings | None = None, **options: Any) -> Journal:
     Returns:
         The journal, whose `listeners` hear of every hazard.
     """
-    global _installed
+    global _installed, _ended
     journal = journals.open_journal(settings or GuardSettings(**options))
     if _installed:
         return journal
-    _installed = True
+    _installed, _ended = True, 0
     objects.keep_arguments = journal.settings.experiment is not None
     imports.install()
     unawaited.install()
@@ -63,6 +67,7 @@ def install(settings: GuardSettings | None = None, **options: Any) -> Journal:
         os.register_at_fork(after_in_child=_forked)
     journal.write({"kind": "start", "ppid": os.getppid(), "argv": _argv(), "where": _where()})
     atexit.register(_at_exit)
+    patching.replace(signal, "raise_signal", _before_signal)
     return journal
 
 
@@ -111,10 +116,30 @@ def _forked() -> None:
     runs.forked()
 
 
+def _before_signal(original: Any) -> Any:
+    """A server that has ended in good order kills itself with the signal it was sent, without `atexit`."""
+
+    @functools.wraps(original)
+    def raise_signal(signalnum: int, /) -> None:
+        if signal.getsignal(signalnum) is signal.SIG_DFL:
+            try:
+                _at_exit()
+            except Exception as error:
+                journals.trouble("signal", error)
+        original(signalnum)
+
+    return raise_signal
+
+
 def _at_exit() -> None:
+    global _ended
     journal = journals.journal
-    if journal is None:
+    if journal is None or _ended == os.getpid():
         return
+    _ended = os.getpid()
+    from turnlane.guard import leftovers
+
+    leftovers.process_ends()
     unawaited.at_exit()
     journal.end()
     if journal.settings.summary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import sys
@@ -82,6 +83,12 @@ def _before_cancelling(original: Any) -> Any:
             going_on.closing.discard(id(loop))
 
     return _cancel_all_tasks
+
+
+def process_ends() -> None:
+    """The process ends, perhaps inside its loop, which nobody will close then."""
+    with contextlib.suppress(RuntimeError):
+        _closes(asyncio.get_running_loop())
 
 
 def _closes(loop: Any) -> None:
@@ -190,9 +197,20 @@ def held(task: Any) -> bool:
         function = callback[0] if isinstance(callback, tuple) else callback
         if "run_until_complete" in getattr(function, "__qualname__", ""):
             return True  # its loop runs for this task alone, and may hold it where nobody can look
+    if any(_in_group(one) for one in (task, outermost)):
+        return True
     running = getattr(asyncio.tasks, "_current_tasks", None)
     for holder in gc.get_referrers(outermost):  # no closure here: it would hold the task itself
         if holder is not running and holder is not outermost.get_coro() and _keeps(holder):
+            return True
+    return False
+
+
+def _in_group(task: Any) -> bool:
+    """Whether a task group waits for it."""
+    for callback in getattr(task, "_callbacks", None) or ():
+        function = callback[0] if isinstance(callback, tuple) else callback
+        if any(type(part).__name__ == "TaskGroup" for part in _parts(function)):
             return True
     return False
 

@@ -98,7 +98,7 @@ def report(made: Made) -> None:
 
 
 def at_exit() -> None:
-    """The process ends: what has not begun by now never will, also where an exception's traceback still holds it."""
+    """The process ends: what has not begun never will, also where an exception's traceback still holds it."""
     for made in tuple(_waiting.values()):
         thing = made.ref() if made.ref is not None else None
         if thing is not None and not made.begun:

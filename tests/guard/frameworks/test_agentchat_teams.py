@@ -398,3 +398,31 @@ def test_a_batch_with_gather_and_a_task_group(watched: Watched) -> None:
 
     run(program)
     assert watched.hazards == []
+
+
+def test_a_task_group_that_outlives_the_request(watched: Watched) -> None:
+    async def program(client: Client) -> None:
+        async with asyncio.TaskGroup() as background:
+
+            async def handler() -> None:
+                background.create_task(said(assistant(client, "scribe"), "take notes"))
+
+            await in_request(handler)
+            await said(assistant(client), "hello")
+
+    run(program)
+    assert watched.hazards == []
+
+
+def test_requests_of_one_runner(watched: Watched) -> None:
+    """A runner keeps the context of its first run for all later ones."""
+
+    async def ask(base_url: str) -> None:
+        async with model(base_url) as client:
+            await said(assistant(client), "hello")
+
+    with PracticeProvider.in_thread([Rule(say="fine")]) as provider, asyncio.Runner() as runner:
+        for _ in range(2):
+            with requests.within(Request("celery", "task")):
+                runner.run(ask(provider.base_url))
+    assert watched.hazards == []
