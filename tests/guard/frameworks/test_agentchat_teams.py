@@ -14,9 +14,11 @@ from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core import CancellationToken, SingleThreadedAgentRuntime
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tests.guard.conftest import Watched
-from tests.guard.frameworks.agentchat_programs import assistant, failing, in_request, run, said
+from tests.guard.frameworks.agentchat_programs import assistant, failing, in_request, model, run, said
 
-from turnlane.practice import Fault, Rule, ToolCall
+from turnlane.guard import requests
+from turnlane.guard.requests import Request
+from turnlane.practice import Fault, PracticeProvider, Rule, ToolCall
 
 Client = OpenAIChatCompletionClient
 
