@@ -83,7 +83,13 @@ def test_a_clean_report_says_so() -> None:
 
 def test_failures_that_nothing_explains_are_not_called_clean() -> None:
     failing = replace(clean(), levels=(Level(concurrency=1, requests=4, succeeded=2),))
-    assert "2 requests failed, and no hazard of the catalogue explains it" in text(failing, width=200)
+    assert "Of 4 requests 2 failed; no verdict says why." in text(failing, width=200)
+
+
+def test_leaks_without_a_verdict_are_not_called_clean() -> None:
+    leaking = replace(clean(), levels=(Level(concurrency=1, requests=4, succeeded=4, leaks=3, lost=1),))
+    told = "Of 4 requests 3 leaked another user's words and 1 lost or reordered their own; no verdict says why."
+    assert told in text(leaking, width=200)
 
 
 def test_every_request_is_a_bar_and_a_leak_an_arc() -> None:

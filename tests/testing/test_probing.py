@@ -42,11 +42,14 @@ def test_a_right_handler_has_a_clean_report(turnlane_probe: Probe) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_leak_is_told_in_the_words_of_the_report(turnlane_probe: Probe) -> None:
+async def test_a_leak_is_told_in_the_words_of_the_report(
+    turnlane_probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
     report = turnlane_probe(shared, **QUICK)
     with pytest.raises(AssertionError) as failed:
         assert report.no_leaks
-    assert "the word of user" in str(failed.value)
+    assert "leaked another user's words" in str(failed.value)
+    assert "the word of user" in capsys.readouterr().out
 
 
 def test_what_has_no_name_is_refused_in_a_sentence() -> None:

@@ -43,10 +43,18 @@ def headline(report: Report) -> str:
 
 def headline_of_clean(report: Report) -> str:
     """The line of a report without a verdict."""
-    failed = sum(level.failed for level in report.levels)
-    if failed:
-        return f"{failed} requests failed, and no hazard of the catalogue explains it; see the first causes below."
     number = sum(level.requests for level in report.levels)
+    wrong = [
+        (sum(level.failed for level in report.levels), "failed"),
+        (sum(level.leaks for level in report.levels), "leaked another user's words"),
+        (
+            sum((level.lost or 0) + (level.reordered or 0) for level in report.levels),
+            "lost or reordered their own",
+        ),
+    ]
+    told = " and ".join(f"{count} {what}" for count, what in wrong if count)
+    if told:
+        return f"Of {number} requests {told}; no verdict says why."
     return f"Nothing went wrong in {number} requests."
 
 

@@ -12,18 +12,19 @@ from types import ModuleType
 from typing import Any
 
 from turnlane.cli.probe import attribution_with_check
+from turnlane.probe.html import headline
 from turnlane.probe.options import ProbeOptions, run
 from turnlane.probe.report import Report
 from turnlane.probe.text import text
 
 
 class ProbeReport(Report):
-    """A report that pytest shows as text when an assertion about it fails."""
+    """A report that says in one line what it is, for the message of an assertion that fails."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"\n{text(self)}"
+        return f"<Report of {self.target}: {headline(self)}>"
 
 
 def probed(target: Any = None, *, attribute: bool = True, **options: Any) -> Report:
@@ -53,6 +54,8 @@ def probed(target: Any = None, *, attribute: bool = True, **options: Any) -> Rep
     thread.start()
     thread.join()
     found = report.result()
+    # pytest shows it when the test fails.
+    sys.stdout.write(text(found))
     return ProbeReport(**{name: getattr(found, name) for name in found.__dataclass_fields__})
 
 
