@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -91,12 +92,8 @@ class Request:
     def learn(self, fields: Mapping[str, Any]) -> None:
         """Take the fields that say whose conversation it is."""
         for name, value in fields.items():
-            if (
-                isinstance(value, str | int)
-                and not isinstance(value, bool)
-                and CONVERSATION_FIELDS.match(str(name))
-            ):
-                known = str(name).lower().replace("-", "_")
+            known = _field(name) if isinstance(name, str) else None
+            if known is not None and isinstance(value, str | int) and not isinstance(value, bool):
                 self.keys.setdefault(known, _kept(known, str(value)))
 
     def learn_json(self, body: bytes) -> None:
@@ -111,6 +108,12 @@ class Request:
                 if isinstance(inner, dict):
                     self.learn(inner)
                     self.learn({f"{name}_id": inner.get("id")})
+
+
+@functools.lru_cache(maxsize=1024)
+def _field(name: str) -> str | None:
+    """The name of such a field as it is kept; every request has the same headers."""
+    return name.lower().replace("-", "_") if CONVERSATION_FIELDS.match(name) else None
 
 
 def _kept(name: str, value: str) -> str:

@@ -31,7 +31,8 @@ def install() -> None:
     """Wait for the servers and the frameworks."""
     when_imported("uvicorn.config", _uvicorn)
     when_imported("hypercorn.app_wrappers", _hypercorn)
-    when_imported("starlette.requests", _path_parameters)
+    when_imported("starlette.requests", functools.partial(_path_parameters, name="HTTPConnection"))
+    when_imported("litestar.connection.base", functools.partial(_path_parameters, name="ASGIConnection"))
     for module, name in APPLICATIONS.items():
         when_imported(module, functools.partial(_application, name=name))
 
@@ -173,7 +174,7 @@ def _sending(exchange: Exchange, send: Send) -> Send:
     return sent
 
 
-def _path_parameters(module: ModuleType) -> None:
+def _path_parameters(module: ModuleType, *, name: str) -> None:
     """Whoever looks at a request after its route was found has its path's parameters in hand."""
 
     def make(original: Any) -> Any:
@@ -186,4 +187,4 @@ def _path_parameters(module: ModuleType) -> None:
 
         return __init__
 
-    replace(module.HTTPConnection, "__init__", make)
+    replace(getattr(module, name), "__init__", make)

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from turnlane.guard import journals, loops, swallowed
+from turnlane.guard.journal import HazardError
 from turnlane.guard.requests import Request
 
 MAX_BODY: Final = 65_536
@@ -72,6 +73,14 @@ class Exchange:
             HazardError: the answer hides its cause, and the settings are strict.
         """
         loops.look_at(self.error)
+        try:
+            self._tell()
+        except HazardError:
+            raise
+        except Exception as error:
+            journals.trouble("end of a request", error)
+
+    def _tell(self) -> None:
         request = self.request
         request.status = self.status if self.status is not None else (500 if self.error is not None else None)
         if journals.settings().requests:

@@ -26,7 +26,8 @@ def install() -> None:
     """Wait for the frameworks."""
     for module, name in APPLICATIONS.items():
         when_imported(module, functools.partial(_application, host=module.partition(".")[0], name=name))
-    when_imported("flask.app", _flask)
+    for context in ("flask.ctx", "quart.ctx"):
+        when_imported(context, _matched)
     when_imported("werkzeug.wrappers.request", _werkzeug)
 
 
@@ -164,23 +165,24 @@ def _with_length(pieces: Any) -> type[_Pieces]:
     return _CountedPieces if hasattr(pieces, "__len__") else _Pieces
 
 
-def _flask(module: ModuleType) -> None:
+def _matched(module: ModuleType) -> None:
+    """Flask's and Quart's contexts: the path's parameters are known when its route is."""
+
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def match_request(self: Any) -> Any:
             result = original(self)
             request = requests.current.get()
-            if request is not None and getattr(self.request, "view_args", None):
-                request.learn(self.request.view_args)
+            matched = getattr(self, "request_websocket", None) or getattr(self, "request", None)
+            arguments = getattr(matched, "view_args", None)
+            if request is not None and isinstance(arguments, dict):
+                request.learn(arguments)
             return result
 
         return match_request
 
-    from importlib import import_module
-
-    context = import_module("flask.ctx")
-    for name in ("AppContext", "RequestContext"):  # one class since Flask 3.2
-        owner = getattr(context, name, None)
+    for name in ("AppContext", "RequestContext", "_BaseRequestWebsocketContext"):  # one class since Flask 3.2
+        owner = getattr(module, name, None)
         if isinstance(owner, type) and "match_request" in vars(owner):
             replace(owner, "match_request", make)
 
