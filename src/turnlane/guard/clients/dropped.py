@@ -41,24 +41,43 @@ class Held:
             self.place.dropped.append(self.task)
 
 
+class Patience:
+    """How many clients must be open until the collector is asked, the first time and again."""
+
+    __slots__ = ("collections", "next")
+
+    def __init__(self) -> None:
+        self.next = SUSPICIOUS
+        self.collections = 0
+
+    def collected(self, still_open: int) -> None:
+        """It was asked; so many were held after all."""
+        self.collections += 1
+        self.next = max(still_open + ENOUGH, still_open * 3 // 2)
+
+
 class Place:
     """One line of a program that makes clients."""
 
-    __slots__ = ("collections", "dropped", "held", "label", "made", "next", "told")
+    __slots__ = ("at_end", "dropped", "held", "label", "made", "told", "working")
 
     def __init__(self, made: Stack, label: str) -> None:
         self.made = made
         self.label = label
         self.held: set[Held] = set()
         self.dropped: list[int] = []
-        self.next = SUSPICIOUS
-        self.collections = 0
+        self.working, self.at_end = Patience(), Patience()
         self.told = False
 
     @property
     def open(self) -> int:
         """How many of its clients are used and neither closed nor dropped."""
         return sum(1 for held in tuple(self.held) if held.used and not held.closed)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether it is worth a judgement, while the program works."""
+        return not self.told and (self.open >= self.working.next or len(self.dropped) >= ENOUGH)
 
 
 _places: dict[stacks.Place, Place] = {}
@@ -97,7 +116,7 @@ def used(client: Any) -> None:
     held = _held.get(client)
     if held is not None and not held.used:
         held.used = True
-        if held.place.open >= held.place.next or len(held.place.dropped) >= ENOUGH:
+        if held.place.suspicious:
             judge(held.place)
 
 
@@ -116,10 +135,10 @@ def judge(place: Place, *, at_end: bool = False) -> None:
     """
     if place.told:
         return
-    if place.open and (at_end or place.open >= place.next) and place.collections < MOST_COLLECTIONS:
-        place.collections += 1
-        place.next = 2 * place.open
+    patience = place.at_end if at_end else place.working
+    if patience.collections < MOST_COLLECTIONS and place.open >= patience.next:
         gc.collect()
+        patience.collected(place.open)
     enough = len(set(place.dropped)) > ENOUGH if at_end else len(place.dropped) >= ENOUGH
     if enough:
         place.told = True
@@ -141,7 +160,7 @@ def _sighting(place: Place) -> Sighting:
 
 def _request_ended(_: Request) -> None:
     for place in tuple(_places.values()):
-        if not place.told and (place.open >= place.next or len(place.dropped) >= ENOUGH):
+        if place.suspicious:
             judge(place)
 
 
