@@ -191,3 +191,32 @@ async def test_another_environment_starts_it_anew(folder: str) -> None:
 
 async def probed(options: ProbeOptions) -> Report:
     return await run(options)
+
+
+SLOW = """
+import http.server, sys, time
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(404)
+        self.end_headers()
+
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Hello")
+
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answers)  # accepts from here on
+time.sleep(1.0)  # and answers from here on, as a worker that still imports
+server.serve_forever()
+"""
+
+
+async def test_a_program_that_listens_before_it_can_answer_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    start = f"{sys.executable} slow.py {{port}}"
+    options = ProbeOptions(url="http://127.0.0.1:{port}/chat", start=start, directory=str(tmp_path))
+    outcome = await level(options, Conditions(turns=1))
+    (request,) = outcome.requests
+    assert request.answer == "Hello"
+    assert request.seconds < 0.9

@@ -26,6 +26,7 @@ from turnlane.probe.host import CANNOT_HOST
 from turnlane.probe.model_side import ModelSide, idle
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.program import SHORTEST_START, START_BOUND, Program
+from turnlane.probe.readiness import first_answer
 from turnlane.probe.report import Hazard
 from turnlane.probe.talk import MESSAGES, Manners, Speaker, Spoken
 from turnlane.probe.target import Target
@@ -167,6 +168,7 @@ class Session:
         self._program, self._running_with = program, wanted
         try:
             await program.start(self.target.host, self.target.port, self._patience())
+            await first_answer(self.target.origin, program, self._patience() / 2)
         except ProbeError:
             if self.target.kind == "function" and program.status == CANNOT_HOST and program.lines:
                 # The host's own sentence says more than that it ended.
