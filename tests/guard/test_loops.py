@@ -336,3 +336,15 @@ def test_a_handler_that_catches_what_it_awaited(watched: Watched) -> None:
 
     asyncio.run(handler())
     assert watched.hazard("TL109")["place"]["function"].endswith("handler")
+
+
+def test_a_loop_whose_thread_a_fork_left_behind(tmp_path: Path) -> None:
+    seen = run_script(
+        tmp_path,
+        "import asyncio, os, threading\nasync def answer():\n    return 7\nloop = asyncio.new_event_loop()\n"
+        "threading.Thread(target=loop.run_forever, daemon=True).start()\n"
+        "assert asyncio.run_coroutine_threadsafe(answer(), loop).result() == 7\n"
+        "if os.fork() == 0:\n    asyncio.run_coroutine_threadsafe(answer(), loop)\n    os._exit(0)\nos.wait()\n",
+    )
+    assert seen.hazard("TL301")["place"]["line"] == 8
+    assert seen.codes == {"TL301"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 import weakref
@@ -20,14 +21,16 @@ class Owner:
         stack: who started it; empty when it ran before the guard came.
         thread: the identity of the thread that it runs in; `thread_name` is for people.
         native: the same thread for the operating system.
+        pid: the process.
         by_runner: whether `asyncio.run` (or a runner) started it, which ends and closes it too.
     """
 
-    __slots__ = ("by_runner", "loop", "native", "stack", "thread", "thread_name")
+    __slots__ = ("by_runner", "loop", "native", "pid", "stack", "thread", "thread_name")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: Stack) -> None:
         self.loop = weakref.ref(loop)
         self.stack = stack
+        self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.native = threading.get_native_id()
         self.thread_name = threading.current_thread().name

@@ -8,13 +8,14 @@ import concurrent.futures
 import concurrent.futures._base
 import concurrent.futures.thread
 import functools
+import os
 import threading
 import weakref
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from turnlane.guard import journals, loop_owners, requests, stacks
+from turnlane.guard import journals, loop_owners, requests, stacks, unawaited
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
@@ -45,6 +46,7 @@ def _patch_hand_over() -> None:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def run_coroutine_threadsafe(coro: Any, loop: Any) -> Any:
+            _look_after_fork(coro, loop)
             future = original(coro, loop)
             _handed[future] = (weakref.ref(loop), stacks.capture())
             return future
@@ -54,6 +56,35 @@ def _patch_hand_over() -> None:
     wrapped = make(asyncio.run_coroutine_threadsafe)
     for module in (asyncio.tasks, asyncio):
         replace(module, "run_coroutine_threadsafe", lambda _: wrapped)
+
+
+def _look_after_fork(coro: Any, loop: Any) -> None:
+    """A fork copies a loop, but not the thread that runs it: what is handed to it in the child is never done."""
+    try:
+        owner = loop_owners.owner_of(loop)
+        if owner is None or owner.pid == os.getpid() or not loop.is_running():
+            return
+        unawaited.excuse(coro)
+        journals.report(_left_behind(owner, stacks.capture()))
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble("hand-over after a fork", error)
+
+
+def _left_behind(owner: loop_owners.Owner, stack: Stack) -> Sighting:
+    request = requests.current.get()
+    return Sighting(
+        code="TL605" if journals.where_is("preload") else "TL301",
+        message=f"A coroutine is handed to an event loop that was started in process {owner.pid} before it "
+        f"forked: the thread that ran the loop does not exist in process {os.getpid()}, so it never runs.",
+        stack=stack,
+        stacks=with_stacks(("handed over here", stack), ("the loop was started here", owner.stack)),
+        object="event loop",
+        request=request.id if request else None,
+        conversation=request.conversation if request else None,
+        fix="Start the loop, its thread and the clients in each worker, after the fork.",
+    )
 
 
 def _watched_wait(original: Any) -> Any:
