@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import threading
 import types
@@ -124,3 +125,13 @@ def _keeps_by_key(holder: object, thing: object, depth: int) -> bool:
     if any(value is thing and FIELD.match(str(name)) for name, value in tuple(holder.items())):
         return _is_kept_by_key(holder, depth - 1)  # a record, or the arguments of a call
     return True
+
+
+def _forked() -> None:
+    """In a child after a fork: a thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

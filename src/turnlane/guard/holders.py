@@ -45,8 +45,13 @@ def _mappings(thing: object, depth: int, seen: set[int]) -> Iterator[tuple[dict[
 
 def _others_like(mapping: dict[Any, Any], held: object) -> bool:
     place = _made(held)
-    like = [key for key, value in tuple(mapping.items()) if type(value) is type(held) and _made(value) == place]
-    return len(like) > 1 and all(isinstance(key, str | int | tuple | bytes) or hasattr(key, "hex") for key in like)
+    like = {  # each once: the names of a function's arguments may hold one object twice
+        id(value): key
+        for key, value in tuple(mapping.items())
+        if type(value) is type(held) and _made(value) == place
+    }
+    keys = like.values()
+    return len(like) > 1 and all(isinstance(key, str | int | tuple | bytes) or hasattr(key, "hex") for key in keys)
 
 
 def _made(thing: object) -> object:

@@ -108,14 +108,14 @@ def used_session(run: Run, watched: Watched, thing: object, others: Sequence[Run
     for other in others:
         if family.intersection(other.ancestors()):
             continue
-        if different_users(other.request, run.request):
+        if different_users(other.request, run.request) and not kept_by_key(run, other, watched):
             return shared_part(run, other, watched, watched.name(thing))
         if not watched.notes.get("serialised"):
             return overlapped(run, other, watched, watched.name(thing))
     last = watched.last
-    if run.leftover and last is not None and watched.dirty and different_users(last.request, run.request):
-        return shared_part(run, last, watched, watched.name(thing))
-    return None
+    if last is None or not watched.dirty or not run.leftover or not different_users(last.request, run.request):
+        return None
+    return None if kept_by_key(run, last, watched) else shared_part(run, last, watched, watched.name(thing))
 
 
 def tell(run: Run, sightings: Sequence[Sighting]) -> None:
@@ -265,7 +265,8 @@ def kept_by_key(run: Run, other: Run, watched: Watched) -> bool:
     if run.request.same_conversation(other.request) is not None or watched.ref is None:
         return False
     if "keyed" not in watched.notes:
-        watched.notes["keyed"] = holders.kept_by_key(watched.ref())
+        kept = watched.notes.get("parts", (watched.ref,))  # a chat is held by nobody but its agents
+        watched.notes["keyed"] = any(holders.kept_by_key(ref()) for ref in kept)
     return bool(watched.notes["keyed"])
 
 

@@ -108,8 +108,10 @@ def watch(thing: object, role: Role) -> Watched:
 
     watched = Watched(thing, role, gone)
     with _lock:
-        _known[identity] = watched
-    return watched
+        found = known(thing)  # another thread may have been faster
+        if found is None:
+            _known[identity] = watched
+    return found or watched
 
 
 def made(thing: object, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], *, skip: int = 2) -> Watched:

@@ -153,18 +153,20 @@ class TestEntries:
         gc.collect()
         assert watched.codes == {"TL106"}
 
-    async def test_a_stream_that_is_left(self, watched: Any, client: Any) -> None:
-        support = agent(client)
-        session = support.create_session()
+    def test_a_stream_that_is_left(self, watched: Any) -> None:
+        async def program() -> None:
+            async with (
+                PracticeProvider(RULES) as provider,
+                openai.AsyncOpenAI(api_key="practice", base_url=provider.base_url) as opened,
+            ):
+                support = agent(openai_client.OpenAIChatCompletionClient(model="gpt-4o", async_client=opened))
+                session = support.create_session()
+                async for update in support.run("hi", session=session, stream=True):
+                    if update.text:
+                        break
+                await support.run("and now?", session=session)
 
-        async def first_word() -> str:
-            async for update in support.run("hi", session=session, stream=True):
-                if update.text:
-                    return str(update.text)
-            return ""
-
-        await first_word()
-        await support.run("and now?", session=session)
+        asyncio.run(program())
         assert watched.codes == {"TL502"}
 
     async def test_what_run_returns_is_what_it_was(self, watched: Any, client: Any) -> None:

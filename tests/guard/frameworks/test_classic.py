@@ -26,6 +26,7 @@ RULES = [
 
 
 NUMBERS: dict[str, int] = {}
+PAIRS: dict[str, tuple[Any, Any]] = {}
 
 
 @pytest.fixture
@@ -71,11 +72,11 @@ class TestChats:
         assert watched.codes == {"TL204"}
 
     def test_two_threads_chat_with_one_pair_at_once(self, watched: Any, llm: dict[str, Any]) -> None:
-        support, person = assistant(llm), user()
+        support, person, both = assistant(llm), user(), threading.Barrier(2)
 
         def chat() -> None:
             with requests.within(request()):
-                person.initiate_chat(support, message="hi", silent=True)
+                person.initiate_chat(support, message=lambda *_: f"hi {both.wait(30)}", silent=True)
 
         in_threads(chat, chat)
         assert watched.codes == {"TL201"}
@@ -92,6 +93,17 @@ class TestChats:
         for name in ("ann", "bob", "broken"):
             with requests.within(request(user_id=name)):
                 person.initiate_chat(support, message=f"I am {name}" if name != "broken" else "hi", silent=True)
+        assert watched.codes == set()
+
+    def test_pairs_kept_by_a_name_that_nobody_knows(self, watched: Any, llm: dict[str, Any]) -> None:
+        for turn in range(2):
+            for name in ("ann", "bob"):
+                with requests.within(request()):
+                    support, person = PAIRS.setdefault(name, (assistant(llm), user()))
+                    person.initiate_chat(support, message=f"{name} {turn}", clear_history=False, silent=True)
+                if turn == 0 and name == "ann":
+                    PAIRS["cleo"] = (assistant(llm), user())
+        PAIRS.clear()
         assert watched.codes == set()
 
     def test_after_a_reset_nothing_is_left(self, watched: Any, llm: dict[str, Any]) -> None:
@@ -149,11 +161,11 @@ class TestGroups:
         return autogen.GroupChatManager(chat, llm_config=llm, is_termination_msg=lambda _: False)
 
     def test_a_shared_manager_with_users_of_their_own(self, watched: Any, llm: dict[str, Any]) -> None:
-        manager = self.group(llm)
+        manager, both = self.group(llm), threading.Barrier(2)
 
         def chat() -> None:
             with requests.within(request()):
-                user().initiate_chat(manager, message="hi", silent=True)
+                user().initiate_chat(manager, message=lambda *_: f"hi {both.wait(30)}", silent=True)
 
         in_threads(chat, chat)
         assert watched.codes == {"TL201"}
@@ -187,6 +199,29 @@ class TestGroups:
                     for agent in (assistant(llm), assistant(llm, "other"))
                 ]
             )
+        assert watched.codes == set()
+
+
+class TestPatterns:
+    def pattern(self, llm: dict[str, Any]) -> Any:
+        from autogen.agentchat.group.patterns import RoundRobinPattern  # type: ignore[import-not-found]
+
+        crew = [autogen.ConversableAgent(name, llm_config=llm) for name in ("teacher", "planner")]
+        return RoundRobinPattern(initial_agent=crew[0], agents=crew)
+
+    def chat(self, pattern: Any) -> None:
+        from autogen.agentchat import initiate_group_chat  # type: ignore[import-not-found]
+
+        with requests.within(request()):
+            initiate_group_chat(pattern=pattern, messages="plan", max_rounds=3)
+
+    def test_agents_of_one_pattern_for_two_users_at_once(self, watched: Any, llm: dict[str, Any]) -> None:
+        shared = self.pattern(llm)
+        in_threads(lambda: self.chat(shared), lambda: self.chat(shared))
+        assert watched.codes == {"TL201"}
+
+    def test_a_pattern_for_each(self, watched: Any, llm: dict[str, Any]) -> None:
+        in_threads(lambda: self.chat(self.pattern(llm)), lambda: self.chat(self.pattern(llm)))
         assert watched.codes == set()
 
 

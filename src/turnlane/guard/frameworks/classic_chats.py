@@ -6,7 +6,9 @@ not the agent but the pair, in either direction, or the group chat that a manage
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,9 +34,10 @@ def pair_of(one: Any, other: Any) -> Pair:
         found = _pairs.setdefault(first, WeakKeyDictionary()).get(second)
         if found is not None:
             return found
-        _pairs[first][second] = made = Pair()
-    _know(made, one, other)
-    return made
+        made = Pair()
+        _know(made, one, other)
+        _pairs[first][second] = made
+        return made
 
 
 def _know(pair: Pair, one: Any, other: Any) -> None:
@@ -42,6 +45,7 @@ def _know(pair: Pair, one: Any, other: Any) -> None:
     watched = objects.watch(pair, "chat")
     parts = [objects.watch(agent, "agent") for agent in (one, other)]
     watched.label = " and ".join(part.name(agent) for part, agent in zip(parts, (one, other), strict=True))
+    watched.notes["parts"] = (weakref.ref(one), weakref.ref(other))
     watched.made = parts[1].made or parts[0].made
     watched.request = parts[1].request or parts[0].request
 
@@ -71,3 +75,13 @@ def chats_of(agent: Any) -> Iterator[Watched]:
         watched = objects.known(pair)
         if watched is not None:
             yield watched
+
+
+def _forked() -> None:
+    """In a child after a fork: a thread of the parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
