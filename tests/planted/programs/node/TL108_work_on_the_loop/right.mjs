@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 
 function cacheKey(text) {
   return createHash("sha256").update(text).digest("hex");

@@ -3,7 +3,7 @@ import { scryptSync } from "node:crypto";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 
 // results are cached by a key that nobody can guess
 function cacheKey(text) {

@@ -12,7 +12,7 @@ class Agent {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` },
       body: JSON.stringify({ model: "gpt-4o-mini", messages }),
-      signal: AbortSignal.timeout(8_000),
+      signal: AbortSignal.timeout(4_000),
     });
     const data = await response.json();
     if (!response.ok) throw new Error(`model answered ${response.status}: ${data.error?.message}`);

@@ -1,7 +1,7 @@
 import http from "node:http";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 const SYSTEM = { role: "system", content: "You are a helpful assistant." };
 const conversations = new Map();
 const lanes = new Map();

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const client = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const client = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 const lanes = new Map();
 
 const file = (user) => `history-${createHash("sha256").update(user).digest("hex")}.json`;

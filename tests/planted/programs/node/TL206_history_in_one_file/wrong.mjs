@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const client = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const client = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 const FILE = "history.json";
 
 const load = () => (existsSync(FILE) ? JSON.parse(readFileSync(FILE, "utf8")) : []);

@@ -2,7 +2,7 @@ import http from "node:http";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 0 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 0 });
 const histories = new Map();
 const lanes = new Map();
 

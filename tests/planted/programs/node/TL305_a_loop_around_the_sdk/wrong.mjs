@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 3 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 3 });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function complete(messages) {

@@ -11,7 +11,7 @@ function complete(messages) {
       `${base}/chat/completions`,
       {
         method: "POST",
-        signal: AbortSignal.timeout(8_000),
+        signal: AbortSignal.timeout(4_000),
         headers: { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` },
       },
       async (response) => {

@@ -6,7 +6,7 @@ async function* tokens(prompt) {
     method: "POST",
     headers: { "content-type": "application/json", authorization: `Bearer ${process.env.OPENAI_API_KEY}` },
     body: JSON.stringify({ model: "gpt-4o-mini", stream: true, messages: [{ role: "user", content: prompt }] }),
-    signal: AbortSignal.timeout(8_000),
+    signal: AbortSignal.timeout(4_000),
   });
   if (!response.ok) throw new Error(`model: ${response.status} ${await response.text()}`);
   let rest = "";
@@ -26,8 +26,8 @@ async function* tokens(prompt) {
 
 http
   .createServer(async (req, res) => {
-    const { prompt } = await json(req);
     try {
+      const { prompt } = await json(req);
       let text = "";
       for await (const token of tokens(prompt)) text += token;
       res.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ text }));

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 const DATABASE = process.env.DATABASE_URL ?? "postgres://shop:hunter2@db.internal:5432/shop";
 
 const tools = [

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 1 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 1 });
 
 class ReportAgent {
   constructor(subject) {
@@ -24,10 +24,9 @@ class ReportAgent {
 }
 
 createServer(async (req, res) => {
-  const { subject } = await json(req);
-  const agent = new ReportAgent(subject);
   try {
-    const report = await agent.run();
+    const { subject } = await json(req);
+    const report = await new ReportAgent(subject).run();
     res.writeHead(200, { "content-type": "application/json" });
     res.end(JSON.stringify({ status: "done", report }));
   } catch (error) {

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { json } from "node:stream/consumers";
 import OpenAI from "openai";
 
-const openai = new OpenAI({ timeout: 4_000, maxRetries: 0 });
+const openai = new OpenAI({ timeout: 3_000, maxRetries: 0 });
 
 createServer(async (req, res) => {
   res.setHeader("content-type", "application/json");
