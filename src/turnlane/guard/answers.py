@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import re
+import sys
 from typing import Final
 
 from turnlane.guard import journals, meetings
@@ -13,6 +15,9 @@ from turnlane.guard.tools import defined
 
 CUT: Final = ("length", "content_filter", "max_tokens")
 """Reasons for which a model stopped before its answer was complete."""
+
+_LOOKS: Final = re.compile(r"\bfinish_reason\b[\"'\])]*\s*(?:[=!]=|(?:not\s+)?in\b)|\bmatch\b.*\bfinish_reason\b")
+"""In the file of a model client that decides by the reason; one that only hands it on does not."""
 
 INTERNALS: Final = re.compile(
     r"\w+://[^/\s:@]*:[^@\s/]+@"  # an address with its password
@@ -37,6 +42,14 @@ def cut(run: Run | None, reason: str, text: str, stack: Stack) -> None:
     """A model call of `run` stopped for `reason`; what it had said by then is `text`."""
     if run is not None and reason in CUT and text:
         run.notes["cut"] = (reason, text, stack)
+
+
+def looks_at_reason(client: type) -> bool:
+    """Whether a model client of the program's own asks why the model stopped: what it does then is its own."""
+    if client.__module__.startswith(("autogen_core.", "autogen_ext.")):
+        return False
+    file = getattr(sys.modules.get(client.__module__), "__file__", None)
+    return file is not None and any(_LOOKS.search(line) for line in linecache.getlines(file))
 
 
 def answered(run: Run, text: str) -> None:

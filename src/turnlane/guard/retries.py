@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import weakref
@@ -42,7 +43,7 @@ class Attempt:
 
 def ended(run: Run) -> None:
     """Listens to every run's end: remembers those that failed."""
-    if run.outcome != "failed" or run.error is None:
+    if run.outcome != "failed" or run.error is None or _stopped(run.error):
         return
     run.notes["failed"] = type(run.error).__name__
     run.notes["loop"] = any(OTHER_LOOP.search(str(cause)) for cause in causes(run.error))
@@ -103,6 +104,15 @@ def transient(error: BaseException) -> bool:
             return True
     # A team's error carries the participant's only as text.
     return bool(TRANSIENT.search(f"{type(error).__name__} {str(error)[:300]}"))
+
+
+def _stopped(error: BaseException) -> bool:
+    """Whether a run ended since it was cancelled, by an exception of the program's own that says so: to do it
+    again later, as after a restart, repeats no failure. A time-out is cancelled as well, and is one."""
+    found = tuple(causes(error))
+    return any(isinstance(cause, asyncio.CancelledError) for cause in found) and not any(
+        isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in found
+    )
 
 
 def forget() -> None:

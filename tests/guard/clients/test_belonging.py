@@ -99,6 +99,26 @@ RIGHT = {
         for _ in range(3):
             asyncio.run(ask(client))
     """,
+    "connections for each loop": """
+        import httpx2
+        class OfTheLoop(httpx2.AsyncBaseTransport):
+            def __init__(self):
+                self.transports = {}
+            async def handle_async_request(self, request):
+                loop = asyncio.get_running_loop()
+                if loop not in self.transports:
+                    self.transports[loop] = httpx2.AsyncHTTPTransport()
+                return await self.transports[loop].handle_async_request(request)
+            async def close_own(self):
+                await self.transports.pop(asyncio.get_running_loop()).aclose()
+        transport = OfTheLoop()
+        client = AsyncOpenAI(http_client=httpx2.AsyncClient(transport=transport))
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            for runner in (first, second, first, second):
+                runner.run(ask(client))
+            for runner in (first, second):
+                runner.run(transport.close_own())
+    """,
     "a client that blocks": """
         client = OpenAI()
         ask_sync(client)

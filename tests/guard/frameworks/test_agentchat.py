@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
@@ -201,6 +201,36 @@ def test_the_same_text_again_on_a_fresh_agent_after_an_error_that_stays(watched:
     assert watched.codes == {"TL304"}
 
 
+class Stopped(Exception):
+    """What a server says of work that it has stopped."""
+
+
+class Stoppable(Echo):
+    """Ends with an error of the program's own when it is cancelled, as many frameworks want it."""
+
+    async def on_messages(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> Response:
+        task = asyncio.current_task()
+        assert task is not None
+        if self.name == "first":
+            task.cancel()
+        try:
+            return await super().on_messages(messages, cancellation_token)
+        except asyncio.CancelledError:
+            task.uncancel()
+            raise Stopped from None
+
+
+def test_what_was_stopped_is_done_later(watched: Watched) -> None:
+    async def program(_: Client) -> None:
+        said_first, said_then = [await failing(Stoppable(name), "pay invoice 7") for name in ("first", "second")]
+        assert (said_first, said_then) == ("Stopped", "pay invoice 7")
+
+    run(program)
+    assert watched.codes == set()
+
+
 def test_a_fresh_agent_after_an_error_that_may_be_gone(watched: Watched) -> None:
     async def program(client: Client) -> None:
         for _ in range(2):
@@ -303,6 +333,31 @@ class CompleteAnswers(OpenAIChatCompletionClient):
         if result.finish_reason not in {"stop", "function_calls"}:
             raise ValueError("incomplete")
         return result
+
+
+class MarkedAnswers(OpenAIChatCompletionClient):
+    """Lets the answer pass, and tells the program."""
+
+    cut: ClassVar[list[str]] = []
+
+    async def create(self, *args: Any, **options: Any) -> Any:
+        result = await super().create(*args, **options)
+        if result.finish_reason == "length":
+            self.cut.append(str(result.content))
+        return result
+
+
+def test_a_cut_answer_that_the_client_marks(watched: Watched) -> None:
+    async def program(client: Client) -> None:
+        marking = MarkedAnswers(
+            model="gpt-4o-mini-2024-07-18", api_key="practice", base_url=str(client._client.base_url)
+        )
+        await said(assistant(marking), "How do I change the filter?")
+        await marking.close()
+        assert marking.cut == ["Step 1: unplug the"]
+
+    run(program, Rule(say="Step 1: unplug the", finish_reason="length"))
+    assert watched.codes == set()
 
 
 def test_a_cut_answer_that_the_client_refuses(watched: Watched) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from typing import Any, Final
 
 from turnlane.guard import journals, loop_owners, objects, requests, runs, stacks
@@ -132,7 +133,7 @@ def _in_threads(one: Owner | None, other: Owner | None, at_once: bool) -> bool:
 def holds_connections(client: Any) -> bool:
     """Whether connections of an earlier loop are kept; True when nobody can say."""
     transport = getattr(client, "_transport", None)
-    if any(part in type(transport).__name__ for part in _IN_MEMORY):
+    if any(part in type(transport).__name__ for part in _IN_MEMORY) or _has_one_for_each_loop(transport):
         return False
     found = []
     for one in (transport, *getattr(client, "_mounts", {}).values()):
@@ -141,6 +142,16 @@ def holds_connections(client: Any) -> bool:
             found.append(getattr(pool, "_connections", None))
     known = [connections for connections in found if connections is not None]
     return not known or any(known)
+
+
+def _has_one_for_each_loop(transport: Any) -> bool:
+    """Whether a transport of the program's own keeps another one for every loop."""
+    held = getattr(transport, "__dict__", {}).values()
+    return any(
+        isinstance(value, weakref.WeakKeyDictionary)
+        or (isinstance(value, Mapping) and any(isinstance(key, asyncio.AbstractEventLoop) for key in tuple(value)))
+        for value in held
+    )
 
 
 def _after_fork(client: Any, watched: Watched) -> None:

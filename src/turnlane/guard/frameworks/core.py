@@ -33,7 +33,7 @@ class ClientEntry(Plain):
             return
         content = getattr(result, "content", None)
         reason = getattr(result, "finish_reason", None)
-        if isinstance(content, str) and isinstance(reason, str):
+        if isinstance(content, str) and reason in answers.CUT and not answers.looks_at_reason(run.watched.type):
             answers.cut(run.parent, reason, content, run.stack)
 
 
