@@ -14,6 +14,8 @@ from turnlane.cli.main import command_line
 from turnlane.runtime.settings import OTHER_VARIABLES, ServeSettings, WorkerSettings, variable_of
 from turnlane.telemetry.events import EVENTS
 from turnlane.telemetry.prometheus import METRICS
+from turnlane.testing.guarded_tests import ALLOW
+from turnlane.testing.plugin import pytest_addoption
 
 from .pages import ROOT, SHELL, blocks, commands, hand_written, inline_code, name_of, pages, turnlane_commands
 from .pages import without_code as prose_of
@@ -26,6 +28,9 @@ FOREIGN_FLAGS = {"--preload", "--workers", "--stop-timeout", "--env", "--kills",
 
 IN_ENVIRONMENT = {"TURNLANE_API_KEY", "TURNLANE_CACHE_DIR"}
 """Variables of verbs other than serve."""
+
+AT_PYTEST = {"turnlane_probe", ALLOW}
+"""Names of the pytest plugin that look like metrics: a fixture and a marker."""
 
 AT_LEAST = 30
 """The docs have more commands; with fewer, the search is broken and the test would pass for nothing."""
@@ -111,13 +116,20 @@ def test_flags_exist(page: Path) -> None:
     reference = (ROOT / "docs/reference/cli.md").read_text()
     for code in inline_code(page):
         for flag in re.findall(r"(?:^|\s)(--[a-z][a-z-]+)", code):
-            assert flag in FOREIGN_FLAGS or flag in reference, flag
+            assert flag in FOREIGN_FLAGS | flags_of_pytest() or flag in reference, flag
+
+
+def flags_of_pytest() -> set[str]:
+    """Those that our plugin adds."""
+    parser = pytest.Parser(_ispytest=True)
+    pytest_addoption(parser)
+    return {flag for group in parser._groups for option in group.options for flag in option.names()}
 
 
 @pytest.mark.parametrize("page", hand_written(), ids=name_of)
 def test_metrics_exist(page: Path) -> None:
     known = {metric.shown_name for metric in METRICS}
-    for name in re.findall(r"\bturnlane_[a-z_]+", page.read_text()):
+    for name in set(re.findall(r"\bturnlane_[a-z_]+", page.read_text())) - AT_PYTEST:
         assert re.sub(r"_(?:bucket|sum|count)$", "", name) in known, name
 
 
