@@ -14,6 +14,7 @@ import asyncio
 import importlib.util
 import itertools
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -195,6 +196,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 async def run_all(options: argparse.Namespace) -> list[Outcome]:
     """Run what is asked for, some at a time, and print each as it ends."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # and with it what it started
     at_once = asyncio.Semaphore(options.jobs)
     verbs = [options.verb] if options.verb else ["guard", "probe"]
     twins = [options.twin] if options.twin else TWINS
@@ -235,7 +239,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once")
     parser.add_argument("--show", action="store_true", help="print the records and reports")
     options = parser.parse_args()
-    outcomes = asyncio.run(run_all(options))
+    try:
+        outcomes = asyncio.run(run_all(options))
+    except asyncio.CancelledError:
+        return 1
     if options.verb != "bare":
         sys.stdout.write(summary(outcomes) + "\n")
     return 0 if options.verb == "bare" or all(outcome.ok for outcome in outcomes) else 1
