@@ -21,6 +21,7 @@ PARTS: Final = (
     "turnlane.guard.hosts",
     "turnlane.guard.leftovers",
     "turnlane.guard.files",
+    "turnlane.guard.kept_states",
     "turnlane.guard.stdin",
     "turnlane.guard.told",
     "turnlane.guard.swallowed",

@@ -135,6 +135,11 @@ class Journal:
             "measures": sighting.measures,
         }
 
+    def seen(self, code: str) -> bool:
+        """Whether this process has told the hazard already, at whatever place."""
+        with self._lock:
+            return any(key.startswith(f"{code} ") for key in self._counts)
+
     def write(self, record: dict[str, Any]) -> None:
         """Append one record. A disk that is full or a closed stderr loses the record, never the program."""
         whole = {"kind": record["kind"], "time": round(time.time(), 6), "pid": os.getpid(), **record}

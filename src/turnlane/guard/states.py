@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from turnlane.guard import journals, meetings, patching, runs, stacks, unawaited
+from turnlane.guard import journals, kept_states, meetings, patching, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, label_of, replace
 from turnlane.guard.runs import Run
@@ -48,14 +48,25 @@ async def _done(
 ) -> Any:
     if begun is not None:
         begun.begins()
+    if begun is not None and original.__name__ == "load_state":
+        _safely(kept_states.loaded, *args[:1], *kwargs.values(), begun.stack)
     with _at_work(self, original.__name__, begun if after is not None else None):
         result = await original(self, *args, **kwargs)
+    if begun is not None and original.__name__ == "save_state":
+        _safely(kept_states.saved, result, begun.stack)
     if after is not None:
         try:
             after(self)
         except Exception as error:
             journals.trouble(f"state of {type(self).__name__}", error)
     return result
+
+
+def _safely(hear: Callable[..., None], *what: Any) -> None:
+    try:
+        hear(*what)
+    except Exception as error:
+        journals.trouble("kept state", error)
 
 
 @contextmanager

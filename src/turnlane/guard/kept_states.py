@@ -1,0 +1,110 @@
+"""TL206 without a file: a state that one user's request saved is loaded by another's, whatever kept it in between.
+
+States are known again by a few of their parts: how many messages there are, the first and the last. Only requests
+that say whose they are, and say different people, are compared: a state that many start from is saved by nobody's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from turnlane.guard import journals, requests
+from turnlane.guard.journal import Sighting
+from turnlane.guard.meetings import with_stacks
+from turnlane.guard.requests import Request
+from turnlane.guard.stacks import Stack
+
+CODE: Final = "TL206"
+MAX_STATES: Final = 1024
+MAX_SAVERS: Final = 4
+MAX_DEPTH: Final = 6
+MAX_TEXT: Final = 300
+
+Mark = tuple[tuple[int, str, str], ...]
+
+_saved: OrderedDict[Mark, list[tuple[Request, Stack]]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def install() -> None:
+    """Tell at a request's end: by then it is known whether a file was seen to be the place."""
+    requests.ending.append(_tell)
+
+
+def uninstall() -> None:
+    """Forget all states."""
+    with _lock:
+        _saved.clear()
+
+
+def saved(state: object, stack: Stack) -> None:
+    """The present request has saved `state`."""
+    request = requests.current.get()
+    mark = mark_of(state)
+    if request is None or not request.keys or not mark:
+        return
+    with _lock:
+        savers = _saved.setdefault(mark, [])
+        savers.append((request, stack))
+        del savers[:-MAX_SAVERS]
+        _saved.move_to_end(mark)
+        while len(_saved) > MAX_STATES:
+            _saved.popitem(last=False)
+
+
+def loaded(state: object, stack: Stack) -> None:
+    """The present request loads `state`."""
+    request = requests.current.get()
+    mark = mark_of(state)
+    if request is None or not mark:
+        return
+    with _lock:
+        savers = tuple(_saved.get(mark, ()))
+    # What its own conversation has saved as well is its own, however alike another's is.
+    if savers and all(request.same_conversation(saver) is False for saver, _ in savers):
+        request.notes.setdefault("foreign_state", (*savers[-1], stack))
+
+
+def mark_of(state: object) -> Mark:
+    """What a state is known again by; empty for one without messages."""
+    return tuple(_marks(state, MAX_DEPTH))
+
+
+def _marks(value: object, depth: int) -> Iterator[tuple[int, str, str]]:
+    if isinstance(value, list):
+        if value and isinstance(value[0], dict):
+            yield len(value), _text(value[0]), _text(value[-1])
+    elif isinstance(value, dict) and depth > 0:
+        for inner in value.values():
+            yield from _marks(inner, depth - 1)
+
+
+def _text(message: dict[str, Any]) -> str:
+    """A message by its short values: what a store may change, such as the order of keys, does not count."""
+    return "|".join(sorted(str(value)[:MAX_TEXT] for value in message.values() if isinstance(value, str)))
+
+
+def _tell(request: Request) -> None:
+    found = request.notes.pop("foreign_state", None)
+    journal = journals.journal
+    if found is None or journal is None or journal.seen(CODE):
+        return
+    saver, saving, loading = found
+    journals.report_aside(
+        Sighting(
+            code=CODE,
+            message=(
+                f"{request.name} {request.id} loads the state that {saver.name} {saver.id}, another user's "
+                "request, has saved: one place keeps everybody's state."
+            ),
+            stack=loading,
+            stacks=with_stacks(("saved here, by another user's request", saving), ("loaded here", loading)),
+            object="saved state",
+            request=request.id,
+            conversation=request.conversation,
+            requests=[saver.id, request.id],
+        )
+    )

@@ -1,0 +1,83 @@
+"""TL206 without a file: one user's saved state is loaded in another user's request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from autogen_agentchat.agents import AssistantAgent
+from autogen_ext.models.replay import ReplayChatCompletionClient
+from tests.guard.conftest import Watched
+
+from turnlane.guard import requests
+from turnlane.guard.kept_states import mark_of
+from turnlane.guard.requests import Request
+
+pytestmark = pytest.mark.anyio
+
+
+def agent() -> AssistantAgent:
+    return AssistantAgent("support", ReplayChatCompletionClient(["fine"]))
+
+
+async def turn(store: dict[str, Any], key: str, text: str, **keys: str) -> None:
+    with requests.within(Request("asgi", "POST /chat", keys=keys)):
+        made = agent()
+        if key in store:
+            await made.load_state(store[key])
+        await made.run(task=text)
+        store[key] = await made.save_state()
+
+
+async def test_one_row_for_everybody(watched: Watched) -> None:
+    store: dict[str, Any] = {}
+    await turn(store, "row", "I am Ann", user_id="ann")
+    await turn(store, "row", "I am Bob", user_id="bob")
+    hazard = watched.hazard("TL206")
+    assert "another user's request, has saved" in hazard["message"]
+    assert [stack["title"] for stack in hazard["stacks"]] == [
+        "saved here, by another user's request",
+        "loaded here",
+    ]
+    assert hazard["place"]["function"] == "turn"
+
+
+async def test_a_row_each(watched: Watched) -> None:
+    store: dict[str, Any] = {}
+    for _ in range(2):
+        for user in ("ann", "bob"):
+            await turn(store, user, f"I am {user}", user_id=user)
+    assert watched.hazards == []
+
+
+async def test_two_users_who_say_the_same(watched: Watched) -> None:
+    """Their states are alike, and each loads its own."""
+    store: dict[str, Any] = {}
+    for _ in range(2):
+        for user in ("ann", "bob"):
+            await turn(store, user, "Hello", user_id=user)
+    assert watched.hazards == []
+
+
+async def test_requests_that_do_not_say_whose_they_are(watched: Watched) -> None:
+    store: dict[str, Any] = {}
+    await turn(store, "row", "one")
+    await turn(store, "row", "two")
+    assert watched.hazards == []
+
+
+async def test_a_state_that_many_start_from(watched: Watched) -> None:
+    """Made before any user came."""
+    first = agent()
+    await first.run(task="You sell chairs.")
+    template = await first.save_state()
+    for user in ("ann", "bob"):
+        await turn({"new": template}, "new", f"I am {user}", user_id=user)
+    assert watched.hazards == []
+
+
+def test_a_store_may_change_the_order_of_keys() -> None:
+    one = {"llm": {"messages": [{"content": "hi", "source": "user"}]}, "version": "1"}
+    other = {"version": "1", "llm": {"messages": [{"source": "user", "content": "hi"}]}}
+    assert mark_of(one) == mark_of(other) != ()
+    assert mark_of({"version": "1", "messages": []}) == ()
