@@ -148,12 +148,18 @@ def _cut(reason: str) -> None:
     run = outermost()
     request = requests.current.get()
     if run is not None:
-        if reason == "no end" or "answers" not in (inner.notes if (inner := runs.enclosing()) else {}):
+        if reason == "no end" or not _seen_by_framework():
             run.notes["cut on the wire"] = cut
     elif request is not None:
         request.notes["cut on the wire"] = cut
     else:
         journals.report(_sighting(cut, None, None))
+
+
+def _seen_by_framework() -> bool:
+    """Whether a run of a framework hands the reason on: what becomes of it is told when that run answers."""
+    inner = runs.enclosing()
+    return inner is not None and any("answers" in run.notes for run in (inner, *inner.ancestors()))
 
 
 def _looked_at(stack: Stack) -> bool:
