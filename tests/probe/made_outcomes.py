@@ -76,6 +76,7 @@ def outcome(
     output: Sequence[str] = (),
     hazards: Sequence[Hazard] = (),
     leaks: Sequence[Leak] = (),
+    listened: bool = True,
     **conditions: Any,
 ) -> LevelOutcome:
     """A level with these requests."""
@@ -96,6 +97,7 @@ def outcome(
         recorded={record.number: record for record in records},
         owners={call.number: one.id for one in requests for call in one.calls},
         output=tuple(output),
+        listened=listened,
     )
 
 

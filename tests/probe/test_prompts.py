@@ -17,7 +17,7 @@ def counted(*counts: int) -> list[Any]:
 
 def test_the_retries_of_an_sdk_are_one_round() -> None:
     (attempts,) = attempts_of(counted(0, 1, 2))
-    assert (attempts.count, attempts.restarts, attempts.counted) == (3, 0, True)
+    assert (attempts.count, attempts.restarts, attempts.by_sdk) == (3, 0, 3)
 
 
 def test_a_loop_around_the_sdk_makes_its_count_begin_anew() -> None:

@@ -39,11 +39,13 @@ def test_an_sdks_own_retries_are_right() -> None:
     assert codes({trials.FAILING: tried(0, 1, 2)}) == []
     assert codes({trials.FAILING: tried(None, None, None)}) == []
     assert codes({trials.FAILING: tried(0, 0, 0, 0, 0)}) == [], "one layer that is set to five"
+    assert codes({trials.FAILING: tried(*range(8))}) == [], "the SDK's own layer, set to many"
 
 
 def test_layers_of_retries_are_stacked() -> None:
     assert codes({trials.FAILING: tried(0, 1, 0, 1)}) == ["TL305"]
     assert codes({trials.FAILING: tried(*[None] * 9)}) == ["TL305"]
+    assert codes({trials.FAILING: tried(0, 0, 0, 1, 1, 1)}) == ["TL305"], "a transport below the SDK"
 
 
 def test_a_refused_key_that_is_tried_again_is_a_blind_retry() -> None:
@@ -61,6 +63,11 @@ def test_a_bare_500_that_no_log_explains_swallows_its_cause() -> None:
     assert codes(refused("Internal Server Error", 'INFO: "POST /chat HTTP/1.1" 500 Internal Server Error')) == [
         "TL505"
     ]
+
+
+def test_of_a_program_whose_output_nobody_reads_it_is_not_known_what_it_logs() -> None:
+    one = failed(1, call(1, status=401, error="401: key refused"), answer="Internal Server Error")
+    assert codes({trials.REFUSING: outcome(one, listened=False)}) == []
 
 
 def test_a_cause_that_is_told_anywhere_is_not_swallowed() -> None:

@@ -51,7 +51,8 @@ class Material:
     records: Sequence[RecordedRequest]
     side: ModelSide
     guard: Window
-    output: Sequence[OutputLine]
+    output: Sequence[OutputLine] | None
+    """What the program wrote; None where nobody could read it."""
     canaries: Canaries
     clock: Clock
     cut: bool
@@ -98,7 +99,8 @@ class _Assessment:
             calls=tuple(self._calls.values()),
             recorded={record.number: record for record in material.records},
             owners=self._owners,
-            output=tuple(line.text for line in material.output),
+            output=tuple(line.text for line in material.output or ()),
+            listened=material.output is not None,
             cut=material.cut,
         )
 
@@ -173,7 +175,7 @@ class _Assessment:
         ]
 
     def _raised(self) -> list[tuple[float, Raised]]:
-        lines = self._material.output
+        lines = self._material.output or ()
         return [(lines[found.at].time, found) for found in raised_in([line.text for line in lines])]
 
     def _all_leaks(self) -> list[Leak]:

@@ -217,13 +217,15 @@ class _Investigation:
         return self.session.seconds_left > seconds + RESERVE and self.session.requests_left > 0
 
     def _accused(self) -> list[Sign]:
-        """The signs that make verdicts; advice that nobody asked for becomes a note."""
+        """The signs that make verdicts; advice that nobody asked for becomes a note, one for each hazard."""
         kept = []
+        advice: dict[str, str] = {}
         for sign in self.signs:
             if sign.codes[0] in ADVICE and not self._asked(sign):
-                self.notes.append(as_note(sign))
+                advice.setdefault(sign.codes[0], as_note(sign))
             else:
                 kept.append(sign)
+        self.notes += advice.values()
         return kept
 
     def _asked(self, sign: Sign) -> bool:

@@ -262,7 +262,7 @@ class Session:
             records=[record for record in self.side.calls() if record.number > first_call],
             side=self.side,
             guard=window(records, started, self.clock.now() + _GAUGE_SLACK, self.clock),
-            output=self._program.since(began) if self._program else (),
+            output=self._program.since(began) if self._program else None,
             canaries=self.canaries,
             clock=self.clock,
             cut=talk.cut,

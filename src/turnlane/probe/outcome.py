@@ -24,6 +24,7 @@ class LevelOutcome:
         recorded: the same calls by number, as the provider recorded them, with headers and body.
         owners: id of the request that each provider call belongs to, by the call's number.
         output: what the program wrote to its output meanwhile, line by line.
+        listened: whether its output was read at all: that of a program which somebody else started is not.
         cut: whether the level ended before all of its requests were sent: time or requests ran out.
     """
 
@@ -36,4 +37,5 @@ class LevelOutcome:
     recorded: Mapping[int, RecordedRequest]
     owners: Mapping[int, str]
     output: tuple[str, ...] = ()
+    listened: bool = True
     cut: bool = False

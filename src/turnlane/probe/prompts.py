@@ -26,12 +26,12 @@ class Attempts:
         count: how many there were.
         restarts: how often the SDK's own count began anew after it had retried: a layer around the SDK that tried
             again what the SDK had given up.
-        counted: whether the SDK says its own count.
+        by_sdk: how many of them the SDK counts as its own tries, in one row; 0 where it says no count.
     """
 
     count: int
     restarts: int
-    counted: bool
+    by_sdk: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def attempts_of(records: Iterable[RecordedRequest]) -> list[Attempts]:
 def _attempts(tries: Sequence[RecordedRequest]) -> Attempts:
     counts = [int(text) for record in tries if (text := record.headers.get(RETRY_COUNT, "")).isdecimal()]
     restarts = sum(now == 0 and before > 0 for before, now in itertools.pairwise(counts))
-    return Attempts(len(tries), restarts, bool(counts))
+    return Attempts(len(tries), restarts, max(counts, default=-1) + 1)
 
 
 def repeated_by_retries(request: RequestRecord, recorded: Mapping[int, RecordedRequest]) -> list[Repeat]:

@@ -231,7 +231,7 @@ def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
                 codes=("TL306",),
                 source="experiment",
                 summary=f"{len(found)} requests whose model call was never answered had no answer themselves "
-                f"after {found[0].seconds:.0f} s: nothing ends the turn.",
+                f"after {found[0].seconds:.0f} s: nothing has ended the turn by then.",
                 minimal_level=outcome.level.concurrency,
                 evidence=(
                     Evidence(experiment="hang", before="an answer", after=f"none for {len(found)} requests"),

@@ -48,13 +48,16 @@ def trial_signs(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
 
 
 def _stacked_retries(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
-    """TL305: the SDK's own count of attempts began anew, or nobody counts and there were `STACKED` of them."""
+    """TL305: the SDK's own count of attempts began anew, or there were `STACKED` of them that are not one row of
+    the SDK's own: who sets `max_retries=5` has one layer."""
     outcome = found.get(trials.FAILING)
     if outcome is None:
         return
     tries = max(_attempts(outcome), key=lambda one: (one.restarts, one.count), default=None)
     usual = max((one.count for one in _attempts(alone)), default=1)
-    if tries is None or tries.count <= usual or not (tries.restarts or tries.count >= STACKED):
+    if tries is None or tries.count <= usual:
+        return
+    if not tries.restarts and (tries.count < STACKED or tries.count <= tries.by_sdk):
         return
     layers = f", in {tries.restarts + 1} rounds of the SDK's own retries" if tries.restarts else ""
     yield Sign(
@@ -141,9 +144,10 @@ def is_swallowed(request: RequestRecord, outcome: LevelOutcome) -> bool:
     """Whether a request failed with a 5xx after a failed model call, and nobody can learn why.
 
     Anything in the answer that names the model's side, an error's type or an id to look up counts as told, and so
-    does any line of output that speaks of an error and is no line of an access log.
+    does any line of output that speaks of an error and is no line of an access log. Where the output could not be
+    read, nobody knows.
     """
-    if request.succeeded or request.status is None or request.status < 500:
+    if request.succeeded or request.status is None or request.status < 500 or not outcome.listened:
         return False
     if request.cause is not None and request.cause.source in ("guard", "log"):
         return False
@@ -281,7 +285,7 @@ def _no_deadline(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
                 codes=("TL306",),
                 source="experiment",
                 summary=f"When the provider never answers, the user has no answer after {request.seconds:.0f} s: "
-                "nothing ends the turn.",
+                "nothing has ended the turn by then.",
                 evidence=(_evidence(trials.HANGING, "an answer", f"none within {request.seconds:.0f} s"),),
             )
             return
