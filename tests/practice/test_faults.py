@@ -56,6 +56,15 @@ async def test_retry_after_headers(raw_client):
     assert (headers["retry-after"], headers["retry-after-ms"]) == ("2", "1250")
 
 
+async def test_a_request_that_hangs_is_known_to_do_so(raw_client):
+    async with provider_with("hang") as provider:
+        asking = asyncio.create_task(post(raw_client, provider))
+        await until(lambda: [record.fault for record in provider.requests] == ["hang"])
+        assert provider.requests[0].finished is None
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
 async def test_hang_lasts_until_the_client_gives_up(openai_client):
     async with provider_with("hang") as provider:
         client = openai_client(provider, timeout=IMPATIENT)

@@ -81,6 +81,7 @@ class PracticeApp:
         # Before anybody can hear of the request: whoever does may put in another script, for the next one.
         script = self.script
         number = self.recorder.arrived(exchange.method, exchange.path, exchange.request_headers, body)
+        exchange.number = number
         identity = identity_of(raw, self.recorder.received)
         exchange.headers.append((b"x-request-id", f"req_{identity}".encode()))
         try:
@@ -151,11 +152,15 @@ class PracticeApp:
         fault = self.faults.draw()
         if fault is None:
             return False
-        exchange.fault = fault.kind
+        self._met(exchange, fault)
         if fault.spoils_answer:
             return fault
         await deliver_fault(exchange, fault)
         return True
+
+    def _met(self, exchange: Exchange, fault: Fault) -> None:
+        exchange.fault = fault.kind
+        self.recorder.met(exchange.number, fault.kind)
 
     def _checked(self, body: object, script: Script) -> PracticeRequest:
         assert check_shape(body)
@@ -192,7 +197,7 @@ class PracticeApp:
         if fault is None:
             await deliver(exchange, completion, stream=request.stream, usage=usage, pace=pace)
             return
-        exchange.fault = fault.kind
+        self._met(exchange, fault)
         if fault.spoils_answer:
             await deliver_spoiled(exchange, completion, fault, stream=request.stream, usage=usage, pace=pace)
         else:

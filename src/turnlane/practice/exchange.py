@@ -35,6 +35,8 @@ class Exchange:
         """The status sent; None before."""
         self.fault: str | None = None
         """The kind of fault met."""
+        self.number = 0
+        """The recorder's; 0 for what is not recorded."""
         self.complete = False
         """Whether the answer has ended, as it was meant to end."""
         self._receive = receive

@@ -109,6 +109,12 @@ class Recorder:
         if len(self._records) > self._keep:
             self._records.popitem(last=False)
 
+    def met(self, number: int, fault: str) -> None:
+        """Note the fault that a request meets when it meets it: one that hangs may never end."""
+        with self._lock:
+            if (record := self._records.get(number)) is not None:
+                self._records[number] = replace(record, fault=fault)
+
     def finished(self, number: int, status: int | None, fault: str | None, *, disconnected: bool) -> None:
         """Note how a request ended."""
         with self._lock:
