@@ -284,12 +284,16 @@ def _report(call: ToolCall, other: ToolCall, root: Root, entry: Any) -> None:
     run, first = call.run, other.run
     assert run is not None
     what = f"{root.name}[{entry!r}]" if entry != "" else root.name
+    if other.name == call.name:
+        calls = f"Two calls of the tool {call.name!r}"
+    else:
+        calls = f"The tools {other.name!r} and {call.name!r}"
     ids = [one.request.id for one in (first, run) if one is not None and one.request is not None]
     journals.report(
         Sighting(
             code="TL403",
-            message=f"Two calls at once changed {what}: the tool {call.name!r} wrote what it made of it before "
-            f"{other.name!r} changed it, and one of the updates is lost.",
+            message=f"{calls} changed {what} at the same time: one read it, waited, and wrote over what the other "
+            "had changed meanwhile. An update is lost.",
             stack=tools.defined(call) or run.place_stack,
             stacks=meetings.with_stacks(
                 ("the tool", tools.defined(call)),

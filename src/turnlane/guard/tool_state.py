@@ -27,6 +27,7 @@ LOADS: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"})
 STORES: Final = frozenset({"STORE_GLOBAL", "STORE_DEREF"})
 ATTRIBUTES: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 SELF: Final = frozenset({"LOAD_FAST", "LOAD_FAST_BORROW", "LOAD_FAST_CHECK"})
+OWN: Final = ("self", "cls")
 PLAIN: Final = (
     *SELF,
     "LOAD_CONST",
@@ -163,9 +164,11 @@ def _uses(
         root = _named(function, str(step.argval))
         if root is not None:
             yield Use(step.offset, _line(step), root)
-    elif step.opname == "STORE_ATTR" and step.argval in getattr(_self(function), "__dict__", {}):
-        yield Use(step.offset, _line(step), _attribute("self", _self(function), str(step.argval)))
-    elif step.opname in LOADS or (step.opname in SELF and step.argval == "self"):
+    elif step.opname == "STORE_ATTR":
+        owner = _stored_on(function, steps, number)
+        if owner is not None and _is_state(_held(owner[1], str(step.argval))):
+            yield Use(step.offset, _line(step), _attribute(*owner, str(step.argval)))
+    elif step.opname in LOADS or (step.opname in SELF and step.argval in OWN):
         yield from _loaded(function, steps, number, step, plan, depth)
 
 
@@ -173,7 +176,7 @@ def _loaded(
     function: Any, steps: list[dis.Instruction], number: int, step: dis.Instruction, plan: Plan, depth: int
 ) -> Iterator[Use]:
     name = str(step.argval)
-    value = _self(function) if step.opname in SELF else _value(function, name)
+    value = _receiver(function, step)
     if isinstance(value, types.FunctionType):
         yield from _helper(step, value, plan, depth)
     elif _is_state(value):
@@ -181,22 +184,57 @@ def _loaded(
         if root is not None:
             yield from _worked_on(root, steps, number, number + 1)
     elif _is_users_object(value):
-        following = number + 1
-        while following < len(steps) and steps[following].opname in ("COPY", "PUSH_NULL"):
-            following += 1
-        if following < len(steps) and steps[following].opname in ATTRIBUTES:
-            attribute = str(steps[following].argval)
-            yield from _on_attribute(name, value, attribute, steps, following, plan, depth)
+        yield from _on_attributes(name, value, steps, number + 1, plan, depth)
 
 
-def _on_attribute(
-    name: str, owner: Any, attribute: str, steps: list[dis.Instruction], number: int, plan: Plan, depth: int
+def _on_attributes(
+    name: str, owner: Any, steps: list[dis.Instruction], number: int, plan: Plan, depth: int
 ) -> Iterator[Use]:
-    method = _static(owner, attribute)
+    """What is done with `owner.a` or `owner.a.b`: a method of the user's is called, or state is worked on."""
+    while number < len(steps) and steps[number].opname in ("COPY", "PUSH_NULL"):
+        number += 1
+    while number < len(steps) and steps[number].opname in ATTRIBUTES:
+        attribute = str(steps[number].argval)
+        held = _held(owner, attribute)
+        if isinstance(held, types.FunctionType | classmethod | staticmethod):
+            yield from _helper(steps[number], _bound(held, owner), plan, depth)
+            return
+        if _is_state(held):
+            yield from _worked_on(_attribute(name, owner, attribute), steps, number, number + 1)
+            return
+        if not _is_users_object(held):
+            return
+        name, owner, number = f"{name}.{attribute}", held, number + 1
+
+
+def _bound(method: Any, owner: Any) -> Any:
+    """A method as it is called on `owner`."""
     if isinstance(method, types.FunctionType):
-        yield from _helper(steps[number], types.MethodType(method, owner), plan, depth)
-    elif _is_state(getattr(owner, "__dict__", {}).get(attribute)):
-        yield from _worked_on(_attribute(name, owner, attribute), steps, number, number + 1)
+        return method if isinstance(owner, type) else types.MethodType(method, owner)
+    if isinstance(method, classmethod):
+        return types.MethodType(method.__func__, owner if isinstance(owner, type) else type(owner))
+    return method.__func__
+
+
+def _stored_on(function: Any, steps: list[dis.Instruction], number: int) -> tuple[str, Any] | None:
+    """The object whose attribute is set, and its name: loaded just before, or copied first for `+=`."""
+    before = number - 1
+    if before >= 0 and steps[before].opname == "SWAP":
+        copies = (index for index in range(before, 0, -1) if steps[index].opname == "COPY")
+        before = next(copies, 0) - 1
+    if before < 0:
+        return None
+    step, attributes = steps[before], []
+    while step.opname in ATTRIBUTES and before > 0:
+        attributes.append(str(step.argval))
+        before -= 1
+        step = steps[before]
+    if step.opname not in LOADS and not (step.opname in SELF and step.argval in OWN):
+        return None
+    name, owner = str(step.argval), _receiver(function, step)
+    for attribute in reversed(attributes):
+        name, owner = f"{name}.{attribute}", _held(owner, attribute)
+    return (name, owner) if _is_users_object(owner) else None
 
 
 def _helper(step: dis.Instruction, function: Any, plan: Plan, depth: int) -> Iterator[Use]:
@@ -241,6 +279,11 @@ def _self(function: Any) -> Any:
     return getattr(function, "__self__", None)
 
 
+def _receiver(function: Any, step: dis.Instruction) -> Any:
+    """What a step loads: the method's own object, a global, or a variable of an enclosing function."""
+    return _self(function) if step.opname in SELF else _value(function, str(step.argval))
+
+
 def _value(function: Any, name: str) -> Any:
     if name in function.__code__.co_freevars:
         cell = function.__closure__[function.__code__.co_freevars.index(name)]
@@ -263,9 +306,31 @@ def _named(function: Any, name: str) -> Root | None:
 
 
 def _attribute(name: str, owner: Any, attribute: str) -> Root:
-    return Root(
-        f"{name}.{attribute}", (id(owner), attribute), lambda: getattr(owner, "__dict__", {}).get(attribute)
-    )
+    """An attribute; a dict or list that a class holds is the same one for all of its objects."""
+    if isinstance(_held(owner, attribute), dict | list | set) and attribute not in _variables(owner):
+        holder = next(kind for kind in _kinds(owner) if attribute in vars(kind))
+    else:
+        holder = owner
+    first, _, rest = name.partition(".")
+    if first in OWN and not rest:
+        name = (owner if isinstance(owner, type) else type(owner)).__name__
+    return Root(f"{name}.{attribute}", (id(holder), attribute), lambda: _held(holder, attribute))
+
+
+def _held(owner: Any, attribute: str) -> Any:
+    """The value of an attribute, without running a property of the program."""
+    own = _variables(owner)
+    if attribute in own:
+        return own[attribute]
+    return next((vars(kind)[attribute] for kind in _kinds(owner) if attribute in vars(kind)), None)
+
+
+def _variables(owner: Any) -> Any:
+    return {} if isinstance(owner, type) else getattr(owner, "__dict__", {})
+
+
+def _kinds(owner: Any) -> tuple[type, ...]:
+    return (owner if isinstance(owner, type) else type(owner)).__mro__
 
 
 def _is_state(value: Any) -> bool:
@@ -275,19 +340,13 @@ def _is_state(value: Any) -> bool:
 
 
 def _is_users_object(value: Any) -> bool:
-    if value is None or isinstance(value, type | types.ModuleType | types.FunctionType):
+    """Whether it is a class of the program or an object of one."""
+    if value is None or isinstance(value, types.ModuleType | types.FunctionType):
         return False
-    return is_users(getattr(_static(value, "__init__"), "__code__", _NO_CODE).co_filename) or any(
-        isinstance(one, types.FunctionType) and is_users(one.__code__.co_filename)
-        for one in vars(type(value)).values()
-    )
-
-
-def _static(owner: Any, name: str) -> Any:
-    try:
-        return inspect.getattr_static(type(owner), name)
-    except AttributeError:
-        return None
+    kind = value if isinstance(value, type) else type(value)
+    return any(
+        isinstance(one, types.FunctionType) and is_users(one.__code__.co_filename) for one in vars(kind).values()
+    ) or is_users(getattr(_held(kind, "__init__"), "__code__", _NO_CODE).co_filename)
 
 
 def _locks(code: types.CodeType) -> bool:

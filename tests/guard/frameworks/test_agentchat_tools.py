@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from autogen_core import CancellationToken
@@ -282,3 +282,78 @@ def test_two_calls_that_change_the_inside_of_an_entry(watched: Watched, tool: An
     function = FunctionTool(tool, description="Takes one.")
     ask(function, calling(function.name, times=2, item="lamp"))
     assert watched.codes == {"TL403"}
+
+
+class Till:
+    """State that a class holds, for all of its objects."""
+
+    cash: ClassVar[dict[str, int]] = {"euro": 100}
+    takings = 0
+    lock = asyncio.Lock()
+
+    async def take(self) -> str:
+        left = self.cash["euro"]
+        await asyncio.sleep(0.01)
+        self.cash["euro"] = left - 1
+        return "taken"
+
+    async def take_alone(self) -> str:
+        async with self.lock:
+            return await self.take()
+
+    @classmethod
+    async def take_by_class(cls) -> str:
+        left = cls.cash["euro"]
+        await asyncio.sleep(0.01)
+        cls.cash["euro"] = left - 1
+        return "taken"
+
+    @staticmethod
+    async def count() -> str:
+        takings = Till.takings
+        await asyncio.sleep(0.01)
+        Till.takings = takings + 1
+        return "counted"
+
+
+class Desk:
+    """A service that keeps its state in another object."""
+
+    def __init__(self) -> None:
+        self.warehouse = Warehouse()
+
+    async def sell(self) -> str:
+        left = self.warehouse.pieces["lamp"]
+        await asyncio.sleep(0.01)
+        self.warehouse.pieces["lamp"] = left - 1
+        return "sold"
+
+    async def sell_through_it(self) -> str:
+        return await self.warehouse.take("lamp")
+
+    async def sell_alone(self) -> str:
+        return await self.warehouse.take_alone("lamp")
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [Till().take, Till.take_by_class, Till.count, Desk().sell, Desk().sell_through_it],
+    ids=lambda tool: tool.__qualname__,
+)
+def test_two_calls_that_change_what_a_class_or_another_object_holds(watched: Watched, tool: Any) -> None:
+    function = FunctionTool(tool, description="Takes one.")
+    ask(function, calling(function.name, times=2))
+    assert watched.codes == {"TL403"}
+
+
+@pytest.mark.parametrize("tool", [Till().take_alone, Desk().sell_alone], ids=lambda tool: tool.__qualname__)
+def test_a_lock_around_what_a_class_or_another_object_holds(watched: Watched, tool: Any) -> None:
+    function = FunctionTool(tool, description="Takes one.")
+    ask(function, calling(function.name, times=2))
+    assert watched.codes == set()
+
+
+def test_state_is_named_by_its_class(watched: Watched) -> None:
+    function = FunctionTool(Till().take, description="Takes one.")
+    ask(function, calling("take", times=2))
+    assert watched.hazard("TL403")["message"].startswith("Two calls of the tool 'take' changed Till.cash['euro']")
