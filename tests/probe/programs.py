@@ -10,7 +10,14 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from turnlane.practice.listener import Listener
@@ -108,6 +115,30 @@ class Shop:
             yield "data: [DONE]\n\n"
 
         return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def moved(self, request: Request) -> Response:
+        return RedirectResponse("/forgets", status_code=307)
+
+    async def moved_away(self, request: Request) -> Response:
+        """To an address that no machine has."""
+        return RedirectResponse("http://192.0.2.7/chat", status_code=307)
+
+    async def never_ends(self, request: Request) -> Response:
+        """An event stream that says what the user before has said, and stays open."""
+        said = (await request.json())["message"]
+        before, self._last = getattr(self, "_last", said), said
+
+        async def events() -> AsyncIterator[str]:
+            yield f"data: {before}\n\n"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def wide(self, request: Request) -> Response:
+        """Every answer in an encoding of its own, and for the user before."""
+        said = (await request.json())["message"]
+        before, self._last = getattr(self, "_last", said), said
+        return Response(before.encode("utf-16"), media_type="text/plain; charset=utf-16")
 
     async def later(self, request: Request) -> Response:
         """Says yes at once, and asks the model afterwards."""

@@ -197,6 +197,20 @@ async def test_what_cannot_be_probed_is_one_sentence(route: str, sentence: str) 
     assert "Traceback" not in str(caught.value)
 
 
+async def test_a_redirect_is_followed_on_this_machine_only() -> None:
+    report = await probed("moved")
+    assert report.no_errors
+    with pytest.raises(ProbeError, match=r"it redirects to http://192\.0\.2\.7\. Give the address .* --url"):
+        await probed("moved_away")
+
+
+@pytest.mark.parametrize("route", ["never_ends", "wide"])
+async def test_words_are_found_in_what_came_of_an_answer(route: str) -> None:
+    async with talking_to(route, Bounds(timeout=0.3)) as session:
+        outcome = await session.run_level(replace(ALONE, rounds=2, turns=1))
+    assert [leak.where for leak in outcome.leaks] == ["answer"]
+
+
 async def test_the_wrong_method_is_told() -> None:
     with pytest.raises(ProbeError, match=r"405.*--method"):
         await probed("right", method="PUT")

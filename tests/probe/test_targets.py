@@ -93,8 +93,15 @@ def test_another_machine_needs_leave(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_machine_needs_none() -> None:
-    for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9"):
+    for host in ("127.0.0.1", "localhost", "::1", "127.9.9.9", "0.0.0.0"):
         check_reach(host, allow_remote=False)
+
+
+def test_no_password_of_an_address_is_in_a_report() -> None:
+    address = "http://ann:hunter2@127.0.0.1:8000/chat?api_key=k-1&session_token={conversation}&q={prompt}"
+    target = target_of(ProbeOptions(url=address))
+    assert target.url == address
+    assert target.name == "http://***@127.0.0.1:8000/chat?api_key=***&session_token={conversation}&q={prompt}"
 
 
 def test_json_may_be_a_value() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx2
 
+from turnlane.probe.reach import verification
 from turnlane.probe.target import Target
 
 PATH: Final = "/openapi.json"
@@ -16,7 +17,7 @@ _BOUND: Final = 5.0
 async def description(target: Target) -> Mapping[str, Any]:
     """The OpenAPI document at the usual place; empty if there is none."""
     try:
-        async with httpx2.AsyncClient(trust_env=False, timeout=_BOUND) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=_BOUND, verify=verification(target.host)) as http:
             answer = await http.get(target.origin + PATH, headers=dict(target.headers))
             found = answer.json() if answer.status_code == 200 else {}
     except (httpx2.HTTPError, ValueError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -145,16 +143,6 @@ async def run(
             ready(session)
         attribute = attributor(made) if attributor is not None else None
         return await probe(session, made.plan, attribute=attribute, watcher=watcher)
-
-
-def in_thread(work: Callable[[], Awaitable[Report]]) -> Report:
-    """Run a probe in a loop of its own, also where one runs already: for tests and notebooks. Blocks."""
-
-    async def whole() -> Report:
-        return await work()
-
-    with ThreadPoolExecutor(1, thread_name_prefix="turnlane probe") as pool:
-        return pool.submit(lambda: asyncio.run(whole())).result()
 
 
 def target_of(options: ProbeOptions) -> Target:

@@ -90,11 +90,16 @@ def _trouble(session: Session, request: RequestRecord, outcome: LevelOutcome) ->
     if request.cause is not None and request.cause.kind == "no connection":
         return _no_connection(session)
     if request.cause is not None and request.cause.kind == "bad address":
-        return f"{target.url!r} is no address of a program: {request.cause.message}."
+        return f"{target.shown_url!r} is no address of a program: {request.cause.message}."
+    if request.cause is not None and request.cause.kind in ("led away", "untrusted"):
+        return (
+            f"{target.method} {target.shown_url}: {request.cause.message}. Give the address of the program itself "
+            "with --url."
+        )
     if status is None:
         return None
     said = _said(request)
-    asked = f"{target.method} {target.url}"
+    asked = f"{target.method} {target.shown_url}"
     if status in _CREDENTIALS:
         return (
             f"{asked} answered {status}{said}. It wants credentials: give them with "

@@ -48,11 +48,14 @@ def guard_signs(hazards: Iterable[Hazard], levels: Sequence[LevelOutcome]) -> It
             summary=hazard.message,
             fix=hazard.fix,
             minimal_level=_level_at(hazard, levels),
-            evidence=(
-                Evidence(experiment="the guard inside the program", before=f"{hazard.count} seen", after=what),
-            ),
+            evidence=(Evidence(experiment="the guard inside the program", before=_seen(hazard), after=what),),
             place=hazard.place,
         )
+
+
+def _seen(hazard: Hazard) -> str:
+    """How often is told by a process at its end only."""
+    return f"{hazard.count} seen" if hazard.count > 1 else "seen"
 
 
 def _harmed(hazard: Hazard, levels: Sequence[LevelOutcome]) -> list[RequestRecord]:

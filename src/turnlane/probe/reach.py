@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
+from functools import cache
 
 from turnlane.probe.trouble import ProbeError
 
@@ -42,7 +44,29 @@ def accepts(host: str, port: int, timeout: float = 0.5) -> bool:
     return True
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a host as it is written is this machine; asks no name server."""
+    try:
+        return _is_loopback(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def verification(host: str) -> ssl.SSLContext | bool:
+    """How the certificate of `host` is looked at, as httpx2 wants it told.
+
+    On this machine not at all: it is a self-made one, and nobody stands between.
+    """
+    return False if is_this_machine(host) else _usual_verification()
+
+
+@cache
+def _usual_verification() -> ssl.SSLContext:
+    return ssl.create_default_context()  # one for all, it costs 30 ms
+
+
 def _is_loopback(address: str) -> bool:
+    """Also of `0.0.0.0`, which servers print as their address: whoever connects to it comes to this machine."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
+    meant = getattr(parsed, "ipv4_mapped", None) or parsed
+    return bool(meant.is_loopback or meant.is_unspecified)

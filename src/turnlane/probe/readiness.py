@@ -6,10 +6,12 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx2
 
 from turnlane.probe.program import Program
+from turnlane.probe.reach import verification
 
 _PAUSE: Final = 0.1
 
@@ -20,7 +22,7 @@ async def first_answer(origin: str, program: Program, bound: float) -> None:
     A program that never does may still answer what the users say; whether it does is the first message's matter.
     """
     deadline = time.monotonic() + bound
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, verify=verification(urlsplit(origin).hostname or "")) as http:
         while program.status is None and (left := deadline - time.monotonic()) > 0:
             with suppress(httpx2.HTTPError):
                 # The head of an answer is enough: the page may be a stream without an end.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx2
@@ -14,6 +13,7 @@ import httpx2
 from turnlane.probe.answer_text import answer_text, error_in, is_html
 from turnlane.probe.canary import Canaries, User
 from turnlane.probe.causes import Answered, connection_cause
+from turnlane.probe.reach import is_this_machine, verification
 from turnlane.probe.report import Cause
 from turnlane.probe.target import Target, WireRequest, conversation_values
 
@@ -65,7 +65,7 @@ class Speaker:
         self._canaries = canaries
         self._manners = manners
         self._history: list[tuple[str, str]] = []
-        # Not the environment's proxies: a probe is for this machine. One TLS context for all, it costs 30 ms.
+        # Not the environment's proxies: a probe is for this machine.
         # A new connection for each request: a kept one stays with one worker of several, and a server that closes
         # it after an error meets the next request on its way.
         self._http = httpx2.AsyncClient(
@@ -73,12 +73,20 @@ class Speaker:
             follow_redirects=True,
             timeout=None,
             limits=httpx2.Limits(max_keepalive_connections=0),
-            verify=_tls() if _is_tls(target) else False,
+            verify=verification(target.host),
+            event_hooks={"request": [self._stay]},
         )
 
     async def close(self) -> None:
         """Close its connections."""
         await self._http.aclose()
+
+    async def _stay(self, request: httpx2.Request) -> None:
+        """A redirect must not lead the users to a machine that nobody gave leave to probe."""
+        if request.url.host != self._target.host and not is_this_machine(request.url.host):
+            raise LedAway(
+                f"it redirects to {request.url.scheme}://{request.url.netloc.decode('ascii', 'replace')}"
+            )
 
     async def say(self, round_: int, turn: int) -> Spoken:
         """Say the message of this turn and read the whole answer."""
@@ -130,32 +138,53 @@ class Speaker:
         """The answer, and whether the user went away before it came."""
         bound = self._manners.timeout
         leaves = self._manners.disconnect_after is not None and self._manners.disconnect_after < bound
+        read = _Read()
         try:
             async with asyncio.timeout(self._manners.disconnect_after if leaves else bound):
-                return await self._exchange(wire, request), False
+                await self._exchange(wire, request, read)
         except TimeoutError:
+            told = connection_cause("no answer", f"no whole answer within {bound:g} s")
             if leaves:
-                return Answered(None, "", "", connection_cause("left", "the user went away")), True
-            return Answered(
-                None, "", "", connection_cause("no answer", f"no whole answer within {bound:g} s")
-            ), False
+                told = connection_cause("left", "the user went away")
+            # What came of it may hold another user's words.
+            return Answered(None, read.text, read.kind, told), leaves
+        except httpx2.HTTPError as error:
+            return Answered(read.status, read.text, read.kind, _broken(error)), False
+        except httpx2.InvalidURL as error:
+            return Answered(None, "", "", connection_cause("bad address", str(error))), False
+        return Answered(read.status, read.text, read.kind), False
 
-    async def _exchange(self, wire: WireRequest, request: str) -> Answered:
+    async def _exchange(self, wire: WireRequest, request: str, read: _Read) -> None:
         headers = {**wire.headers, "x-request-id": request}
         options = {} if wire.body is None else {"json": wire.body}
-        body, status, kind = bytearray(), None, ""
+        async with self._http.stream(wire.method, wire.url, headers=headers, **options) as answer:
+            read.status, read.kind = answer.status_code, answer.headers.get("content-type", "")
+            read.encoding = answer.charset_encoding or read.encoding
+            async for piece in answer.aiter_bytes():
+                read.body += piece
+                if len(read.body) > MAX_ANSWER:
+                    break
+
+
+class LedAway(httpx2.HTTPError):
+    """The program redirects to another machine."""
+
+
+@dataclass(slots=True)
+class _Read:
+    """An answer as far as it has come."""
+
+    status: int | None = None
+    kind: str = ""
+    encoding: str = "utf-8"
+    body: bytearray = field(default_factory=bytearray)
+
+    @property
+    def text(self) -> str:
         try:
-            async with self._http.stream(wire.method, wire.url, headers=headers, **options) as answer:
-                status, kind = answer.status_code, answer.headers.get("content-type", "")
-                async for piece in answer.aiter_bytes():
-                    body += piece
-                    if len(body) > MAX_ANSWER:
-                        break
-        except httpx2.HTTPError as error:
-            return Answered(status, body.decode("utf-8", "replace"), kind, _broken(error))
-        except httpx2.InvalidURL as error:
-            return Answered(None, "", "", connection_cause("bad address", str(error)))
-        return Answered(status, body.decode("utf-8", "replace"), kind)
+            return self.body.decode(self.encoding, "replace")
+        except LookupError:  # a program may claim any
+            return self.body.decode("utf-8", "replace")
 
 
 def _failed(answered: Answered) -> bool:
@@ -167,20 +196,10 @@ def _failed(answered: Answered) -> bool:
 
 
 def _broken(error: httpx2.HTTPError) -> Cause:
+    if isinstance(error, LedAway):
+        return connection_cause("led away", str(error))
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return connection_cause("untrusted", "its certificate is not one that this machine trusts")
     if isinstance(error, httpx2.ConnectError):
         return connection_cause("no connection", "the program does not accept connections")
     return connection_cause("broken answer", str(error) or type(error).__name__)
-
-
-def _is_tls(target: Target) -> bool:
-    return target.url.startswith("https:")
-
-
-_context: ssl.SSLContext | None = None
-
-
-def _tls() -> ssl.SSLContext:
-    global _context
-    if _context is None:
-        _context = ssl.create_default_context()
-    return _context

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from turnlane.probe.template import Json, filled, names_in, speaks
@@ -75,6 +75,11 @@ class Target:
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
+    def shown_url(self) -> str:
+        """The address without passwords and keys."""
+        return shown_address(self.url)
+
+    @property
     def path(self) -> str:
         """The path that requests go to."""
         return urlsplit(self.url).path
@@ -135,7 +140,13 @@ def http_target(
             'as in --json \'{"message": "{prompt}", "conversation_id": "{conversation}"}\'.'
         )
     return Target(
-        name=url, kind="http", url=url, json=template, method=method.upper(), headers=headers or {}, answer=answer
+        name=shown_address(url),
+        kind="http",
+        url=url,
+        json=template,
+        method=method.upper(),
+        headers=headers or {},
+        answer=answer,
     )
 
 
@@ -150,12 +161,21 @@ def openai_target(
     checked_address(base_url)
     body: dict[str, Any] = {"model": model, "messages": "{messages}", "user": "{user}"}
     return Target(
-        name=f"{base_url} ({model})",
+        name=f"{shown_address(base_url)} ({model})",
         kind="openai",
         url=base_url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions",
         json={**body, "stream": True} if stream else body,
         headers={"authorization": "Bearer practice", **(headers or {})},
     )
+
+
+_PASSWORD: Final = re.compile(r"(://)[^/?#@\s]*@")
+_KEY: Final = re.compile(r"([?&][\w-]*(?:key|token|secret|password|signature|auth)[\w-]*=)[^&#{}]+", re.IGNORECASE)
+
+
+def shown_address(url: str) -> str:
+    """An address as it may stand in a report: without a password and without values that are named as keys."""
+    return _KEY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
 def checked_address(url: str) -> None:
@@ -166,7 +186,9 @@ def checked_address(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise ProbeError(f"{url!r} is no address of a program: write it as http://127.0.0.1:8000/chat.")
+        raise ProbeError(
+            f"{shown_address(url)!r} is no address of a program: write it as http://127.0.0.1:8000/chat."
+        )
 
 
 def conversation_values(
@@ -195,11 +217,3 @@ def conversation_values(
             for number, (role, text) in enumerate(said)
         ],
     }
-
-
-def as_curl(request: WireRequest) -> str:
-    """The same request as a command to try by hand; without its headers, which may hold a key."""
-    body = (
-        f" -H 'content-type: application/json' -d '{json.dumps(request.body)}'" if request.body is not None else ""
-    )
-    return f"curl -X {request.method} '{request.url}'{body}"
