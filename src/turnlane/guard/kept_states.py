@@ -48,8 +48,8 @@ def saved(state: object, stack: Stack) -> None:
         return
     with _lock:
         savers = _saved.setdefault(mark, [])
-        savers.append((request, stack))
-        del savers[:-MAX_SAVERS]
+        if len(savers) < MAX_SAVERS:
+            savers.append((request, stack))
         _saved.move_to_end(mark)
         while len(_saved) > MAX_STATES:
             _saved.popitem(last=False)
@@ -63,8 +63,9 @@ def loaded(state: object, stack: Stack) -> None:
         return
     with _lock:
         savers = tuple(_saved.get(mark, ()))
-    # What its own conversation has saved as well is its own, however alike another's is.
-    if savers and all(request.same_conversation(saver) is False for saver, _ in savers):
+    # What its own conversation has saved as well is its own, however alike another's is; what so many have saved
+    # that not all of them are known, such as a greeting and its answer, may be its own.
+    if 0 < len(savers) < MAX_SAVERS and all(request.same_conversation(saver) is False for saver, _ in savers):
         request.notes.setdefault("foreign_state", (*savers[-1], stack))
 
 

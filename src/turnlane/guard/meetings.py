@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from turnlane.guard import holders, journals, objects, requests, retries, runs
 from turnlane.guard.journal import Sighting
@@ -32,7 +33,7 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     again = next((other for other in met if other in tuple(run.ancestors())), None)
     if again is not None:
         return reentered(run, again)
-    if met and not run.stateless:
+    if met and not run.stateless and not waits(run, met[0]):
         return overlapped(run, met[0])
     recursion = recursed(run)
     if recursion is not None:
@@ -43,6 +44,22 @@ def entered(run: Run, met: Sequence[Run]) -> Sighting | None:
     if watched.last is not None and watched.dirty:
         return left_over(run, watched, run.label)
     return None
+
+
+LOCKS: Final = ("Lock", "RLock", "lock", "Semaphore", "BoundedSemaphore", "Condition", "CapacityLimiter")
+"""Types of asyncio, anyio and threading, by name."""
+
+
+def waits(run: Run, other: Run) -> bool:
+    """Whether an object lets the runs of one conversation wait for each other: with a lock of its own, or as
+    Turnlane does it. Users who are not the same do not belong in one object, one after the other neither."""
+    thing = run.watched.ref() if run.watched.ref is not None else None
+    if thing is None or different_users(run.request, other.request):
+        return False
+    return any(
+        type(value).__name__ in LOCKS or getattr(value, "__module__", "").startswith("turnlane.runtime.")
+        for value in getattr(thing, "__dict__", {}).values()
+    )
 
 
 def replacing(thing: object, entry: str, stack: Stack) -> Run | None:
@@ -73,7 +90,11 @@ def replaced(run: Run) -> None:
 def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sighting | None:
     """What a run shows by working on an object that is not its own: a context, a memory, a session."""
     ancestors = tuple(run.ancestors())
-    others = [other for other in met if other is not run and other not in ancestors]
+    others = [
+        other
+        for other in met
+        if other is not run and other not in ancestors and not (other.watched is run.watched and waits(run, other))
+    ]
     if watched.role == "session":
         return used_session(run, watched, thing, others)
     if watched.role == "memory":

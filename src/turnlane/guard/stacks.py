@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 MAX_FRAMES: Final = 40
 
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_SERVES: Final = os.path.join(os.path.dirname(os.path.dirname(_OURS)), "runtime") + os.sep
 _STDLIB: Final = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
@@ -89,6 +90,11 @@ def is_users(file: str) -> bool:
 def is_pythons(file: str) -> bool:
     """Whether a file is Python's own."""
     return file.startswith(("<frozen ", *_STDLIB)) and not any(part in file for part in _INSTALLED)
+
+
+def is_served(stack: Stack) -> bool:
+    """Whether Turnlane itself calls here, for an agent that it serves: it has an answer to whatever happens."""
+    return any(code.co_filename.startswith(_SERVES) for code, _ in stack[:4])
 
 
 def has_users(stack: Stack) -> bool:

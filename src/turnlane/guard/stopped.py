@@ -11,7 +11,7 @@ from typing import Any
 from turnlane.guard import journals, meetings, tools
 from turnlane.guard.journal import Sighting
 from turnlane.guard.runs import Run, ToolCall
-from turnlane.guard.stacks import Stack, is_users
+from turnlane.guard.stacks import Stack, is_served, is_users
 
 
 def calls_of(token: Any) -> list[ToolCall]:
@@ -47,7 +47,7 @@ def ended(run: Run) -> None:
 
 def tool_ended(call: ToolCall, error: BaseException | None) -> None:
     """Listens to the end of tool calls: one that is cancelled by nobody makes its run wait for ever."""
-    if not isinstance(error, asyncio.CancelledError) or call.run is None:
+    if not isinstance(error, asyncio.CancelledError) or call.run is None or is_served(call.stack):
         return
     token = call.notes.get("token", _nothing)()
     if token is None or token.is_cancelled() or _cancelling() or not call.run.running or call.run.asked_to_stop:

@@ -201,6 +201,38 @@ def test_the_same_text_again_on_a_fresh_agent_after_an_error_that_stays(watched:
     assert watched.codes == {"TL304"}
 
 
+class OneByOne(Echo):
+    """Lets its runs wait for each other."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.lock = asyncio.Lock()
+
+    async def on_messages(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> Response:
+        async with self.lock:
+            return await super().on_messages(messages, cancellation_token)
+
+
+def test_an_agent_whose_runs_wait_for_each_other(watched: Watched) -> None:
+    async def program(_: Client) -> None:
+        agent = OneByOne("support")
+        await asyncio.gather(*(in_request(lambda: said(agent, "hello"), chat_id="7") for _ in range(3)))
+
+    run(program)
+    assert watched.codes == set()
+
+
+def test_an_agent_whose_runs_wait_for_those_of_other_users(watched: Watched) -> None:
+    async def program(_: Client) -> None:
+        agent = OneByOne("support")
+        await asyncio.gather(*(in_request(lambda: said(agent, "hello"), user_id=user) for user in ("ann", "bob")))
+
+    run(program)
+    assert watched.codes == {"TL201"}
+
+
 class Stopped(Exception):
     """What a server says of work that it has stopped."""
 
