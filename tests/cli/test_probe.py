@@ -63,12 +63,15 @@ def test_a_right_program_ends_well_and_says_so(run: Run, shop: str) -> None:
     assert any("Nothing went wrong" in line for line in process.stdout)
 
 
-def test_the_program_ends_with_an_interrupted_probe(run: Run, shop: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_the_program_ends_with_an_interrupted_probe(
+    run: Run, shop: str, tmp_path: Path, number: signal.Signals
+) -> None:
     process = run("probe", f"{shop}:right", "--rounds", "50", "--no-attribute")
     process.wait_for("1 user at once")
     pid = int((tmp_path / "pid").read_text())
     os.kill(pid, 0)
-    process.send(signal.SIGTERM)
+    process.send(number)
     assert process.end() == 130
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -142,6 +142,19 @@ async def test_a_name_that_cannot_be_hosted_is_one_sentence(folder: str) -> None
         await level(ProbeOptions(target="broken:chat", directory=folder))
 
 
+async def test_a_file_of_a_package_imports_its_neighbours(folder: str) -> None:
+    package = Path(folder) / "shop" / "api"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package.parent / "words.py").write_text("HELLO = 'Hello from next door'\n")
+    (package / "chat.py").write_text(
+        "from ..words import HELLO\nimport shop.api\n\nasync def chat(message):\n    return HELLO\n"
+    )
+    outcome = await level(ProbeOptions(target="shop/api/chat.py:chat", directory=folder))
+    assert {request.answer for request in outcome.requests} == {"Hello from next door"}
+
+
 def command(program: str) -> str:
     return f"{sys.executable} -c '{program}'"
 
@@ -150,7 +163,7 @@ def command(program: str) -> str:
     ("start", "sentence"),
     [
         (command('print("no database"); raise SystemExit(3)'), r"ended with status 3 before.*\n  no database"),
-        ("no-such-program-at-all {port}", "no-such-program-at-all cannot be started"),
+        ("no-such-program-at-all {port}", "There is no command no-such-program-at-all: check its name"),
     ],
 )
 async def test_a_program_that_does_not_start_shows_its_last_words(start: str, sentence: str) -> None:

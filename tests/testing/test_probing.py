@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +13,7 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 
 from turnlane.probe.report import Report
 from turnlane.probe.trouble import ProbeError
-from turnlane.testing.probing import name_of
+from turnlane.testing.probing import in_a_loop_of_its_own, name_of
 
 client = OpenAIChatCompletionClient(model="gpt-4o-mini", api_key="set by the probe")
 
@@ -63,3 +66,20 @@ def test_what_has_no_name_is_refused_in_a_sentence() -> None:
 def test_what_cannot_be_probed_is_told(turnlane_probe: Probe) -> None:
     with pytest.raises(ProbeError, match="names no handler"):
         turnlane_probe("nothing", **QUICK)
+
+
+def test_an_interrupted_wait_ends_what_the_probe_has_started() -> None:
+    ended = []
+    main = threading.main_thread().ident
+    assert main is not None
+
+    async def work() -> Report:
+        signal.pthread_kill(main, signal.SIGINT)
+        try:
+            return await asyncio.Future()
+        finally:
+            ended.append("program")
+
+    with pytest.raises(KeyboardInterrupt):
+        in_a_loop_of_its_own(work)
+    assert ended == ["program"]

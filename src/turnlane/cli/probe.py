@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -139,7 +140,7 @@ def probe(
     _check_writable(reported.output)
     try:
         options = _options(target, addressed, provided, ramp)
-        with _ended_by_sigterm():
+        with _ended_by_signals():
             report = asyncio.run(_probed(options, attributed=reported.attribute))
     except ProbeError as error:
         raise Complaint(str(error)) from None
@@ -150,13 +151,29 @@ def probe(
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the probe as Ctrl-C does: the program that it has started must end with it."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, end the probe as Ctrl-C does: the program that it has started must
+    end with it."""
+    names = ("SIGTERM", "SIGHUP")
+    # One that is ignored, as by nohup, stays so.
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    mine = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in mine:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in mine:
+            signal.signal(number, before[number])
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    # What asyncio has for SIGINT: it cancels the main task, so that what was started is ended.
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):  # ignored, as in the background of a script
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
 
 
 async def _probed(options: ProbeOptions, *, attributed: bool) -> Report:

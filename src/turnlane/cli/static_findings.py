@@ -27,10 +27,12 @@ async def static_findings(paths: Sequence[Path]) -> list[tuple[str, str, int, st
     try:
         out, _ = await asyncio.wait_for(process.communicate(), BOUND)
     except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
         return []
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
     return [_finding(found) for found in _parsed(out)]
 
 

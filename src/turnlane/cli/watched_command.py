@@ -101,6 +101,8 @@ def _signals() -> Iterator[_Forward]:
 
 
 def _in_front_of_a_terminal() -> bool:
+    if not hasattr(os, "tcgetpgrp"):  # Windows, whose console tells all of its processes
+        return True
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -151,9 +151,10 @@ def _module(place: str) -> Any:
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
         raise CannotHost(f"There is no file {place}.")
-    sys.path.insert(0, str(path.resolve().parent) if is_file else os.getcwd())
+    root, name = _importable(path.resolve()) if is_file else (Path.cwd(), place)
+    sys.path.insert(0, str(root))
     try:
-        return _executed(path) if is_file else importlib.import_module(place)
+        return importlib.import_module(name) if "." in name or not is_file else _executed(path)
     except ModuleNotFoundError as error:
         if error.name == place.partition(".")[0]:
             raise CannotHost(f"There is no module {place!r} in {os.getcwd()} or among the packages.") from None
@@ -162,6 +163,14 @@ def _module(place: str) -> Any:
     except Exception as error:
         traceback.print_exc()
         raise CannotHost(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _importable(path: Path) -> tuple[Path, str]:
+    """The folder to import a file from, and its name there: a module of a package imports its neighbours."""
+    root, name = path.parent, path.stem
+    while (root / "__init__.py").is_file():
+        root, name = root.parent, f"{root.name}.{name}"
+    return root, name.removesuffix(".__init__")
 
 
 def _executed(path: Path) -> Any:

@@ -114,9 +114,17 @@ class Program:
                 limit=_LINE_LIMIT,
             )
         except OSError as error:
-            raise ProbeError(f"{self.command[0]} cannot be started: {error.strerror or error}.") from None
+            raise ProbeError(self._no_start(error)) from None
         self._reader = asyncio.create_task(self._read())
         await self._ready(host, port, bound)
+
+    def _no_start(self, error: OSError) -> str:
+        name = self.command[0]
+        if not isinstance(error, FileNotFoundError):
+            return f"{name} cannot be started: {error.strerror or error}."
+        if self._directory is not None and not os.path.isdir(self._directory):
+            return f"There is no folder {self._directory} to start {name} in."
+        return f"There is no command {name}: check its name, and that its environment is active."
 
     async def stop(self) -> None:
         """End it and all of its children: asked first, killed when that takes longer than a few seconds."""
@@ -124,10 +132,12 @@ class Program:
         if process is None:
             return
         self._signal(signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), STOP_BOUND)
-            await self._without_children()
-        self._signal(signal.SIGKILL)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_BOUND)
+                await self._without_children()
+        finally:  # also when a second Ctrl-C does not let it end in good order
+            self._signal(signal.SIGKILL)
         await process.wait()
         if self._reader is not None:
             # A grandchild that left the group may keep the pipe open.

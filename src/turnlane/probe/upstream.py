@@ -16,6 +16,7 @@ from turnlane.practice.recorder import Recorder
 from turnlane.probe.answer_text import refusal_text
 from turnlane.probe.belonging import TAG
 from turnlane.probe.conditions import Conditions
+from turnlane.probe.reach import is_this_machine
 from turnlane.probe.trouble import ProbeError
 
 _OWN: Final = frozenset(
@@ -67,7 +68,9 @@ class RecordingProxy:
         """A real provider answers as it likes: conditions change nothing here."""
 
     async def start(self) -> None:
-        self._http = httpx2.AsyncClient(timeout=_TIMEOUT)
+        # A real provider may be behind the environment's proxy, one on this machine is not.
+        here = is_this_machine(urlsplit(self._upstream).hostname or "")
+        self._http = httpx2.AsyncClient(timeout=_TIMEOUT, trust_env=not here)
         self._port = await self._listener.open("127.0.0.1", self._wanted_port)
 
     async def stop(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import sys
 import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType
@@ -42,21 +43,40 @@ def probed(target: Any = None, *, attribute: bool = True, **options: Any) -> Rep
     if isinstance(options.get("levels"), str):
         options["levels"] = tuple(int(level) for level in options["levels"].split(","))
     asked = ProbeOptions(target=name_of(target), **options)
-    report: Future[Report] = Future()
-
-    def work() -> None:
-        try:
-            report.set_result(asyncio.run(run(asked, attributor=attribution_with_check if attribute else None)))
-        except BaseException as error:
-            report.set_exception(error)
-
-    thread = threading.Thread(target=work, name="turnlane probe")
-    thread.start()
-    thread.join()
-    found = report.result()
+    found = in_a_loop_of_its_own(lambda: run(asked, attributor=attribution_with_check if attribute else None))
     # pytest shows it when the test fails.
     sys.stdout.write(text(found))
     return ProbeReport(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, Report]]) -> Report:
+    """What interrupts the wait, such as Ctrl-C, ends the work too: it has started programs."""
+    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+    report: Future[Report] = Future()
+
+    async def whole() -> Report:
+        task = asyncio.current_task()
+        assert task is not None
+        ready.set_result((asyncio.get_running_loop(), task))
+        return await work()
+
+    def in_thread() -> None:
+        try:
+            report.set_result(asyncio.run(whole()))
+        except BaseException as error:
+            report.set_exception(error)
+
+    thread = threading.Thread(target=in_thread, name="turnlane probe")
+    thread.start()
+    try:
+        return report.result()
+    except BaseException:
+        if not report.done():
+            loop, task = ready.result()
+            loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        thread.join()
 
 
 def name_of(target: Any) -> str | None:
