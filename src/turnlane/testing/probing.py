@@ -67,16 +67,17 @@ def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, Report]]) -> Rep
             report.set_exception(error)
 
     thread = threading.Thread(target=in_thread, name="turnlane probe")
-    thread.start()
     try:
+        thread.start()
         return report.result()
     except BaseException:
-        if not report.done():
+        if thread.is_alive() and not report.done():
             loop, task = ready.result()
             loop.call_soon_threadsafe(task.cancel)
         raise
     finally:
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
 
 
 def name_of(target: Any) -> str | None:
