@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections import deque
@@ -10,10 +11,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tests.guard.conftest import Watched
 
 from turnlane.guard import long_lived, requests, shared_history
 from turnlane.guard.requests import Request
+from turnlane.practice import PracticeProvider, Rule
 
 SHAPES = {
     "list": (
@@ -112,6 +115,42 @@ def test_one_conversation(program: Any, watched: Watched) -> None:
     assert watched.hazards == []
 
 
+CALLS_THE_MODEL = """
+from autogen_core.models import UserMessage
+
+history = []
+
+
+async def turn(client, text):
+    history.append(UserMessage(content=text, source="user"))
+    return await client.create(history)
+"""
+
+
+def test_both_users_are_shown_where_the_program_asks(program: Any, watched: Watched) -> None:
+    """The HTTP client is far below the program: of both calls the program's own line is what helps."""
+    module = program(CALLS_THE_MODEL)
+
+    async def talk(base_url: str) -> None:
+        client = OpenAIChatCompletionClient(model="gpt-4o-mini", base_url=base_url, api_key="practice")
+        for user, text in (
+            ("ann", "Where is my parcel?"),
+            ("bob", "Book a table, please."),
+            ("eve", "Cancel that."),
+        ):
+            with requests.within(Request("asgi", "POST /chat", keys={"user_id": user})) as request:
+                request.parent = None
+                request.body = json.dumps({"message": text}).encode()
+                await module.turn(client, text)
+        await client.close()
+
+    with PracticeProvider.in_thread([Rule(say="Noted.")]) as provider:
+        asyncio.run(talk(provider.base_url))
+    stacks = watched.hazard("TL202")["stacks"]
+    print([[f["file"][-30:] + f["function"] for f in s["frames"]] for s in stacks])
+    assert [stack["frames"][-1]["function"] for stack in stacks] == ["turn", "turn"]
+
+
 def test_texts_of_anything() -> None:
     class Message:
         def __init__(self) -> None:
@@ -124,3 +163,51 @@ def test_a_list_that_holds_itself_ends() -> None:
     endless: list[Any] = ["x"]
     endless.append(endless)
     assert "x" in long_lived.joined(endless)
+
+
+STANDING_FOR_OTHERS = """
+from flask import g, request
+class Lazy:
+    asked = 0
+    @property
+    def __class__(self):
+        Lazy.asked += 1
+        return dict
+    @property
+    def __dict__(self):
+        Lazy.asked += 1
+        return {}
+lazy = Lazy()
+history = []
+"""
+
+
+def test_objects_that_stand_for_others_are_not_asked(program: Any) -> None:
+    module = program(STANDING_FOR_OTHERS)
+    long_lived.forget()
+    names = [kept.name for kept in long_lived.containers() if kept.module == "shop"]
+    assert names == ["shop.history"]
+    assert module.Lazy.asked == 0
+
+
+def test_a_store_of_many_conversations_is_not_gone_through() -> None:
+    class Counted(dict[str, Any]):
+        """A store that counts what is taken of it."""
+
+        taken = 0
+
+        def values(self) -> Any:
+            return Values(self)
+
+    class Values:
+        def __init__(self, of: Counted) -> None:
+            self.items = list(dict.values(of))
+
+        def __reversed__(self) -> Any:
+            for item in reversed(self.items):
+                Counted.taken += 1
+                yield item
+
+    store = Counted((f"user-{number}", [f"question {number}"]) for number in range(10_000))
+    assert long_lived.last_items(store)[-1] == ["question 9999"]
+    assert Counted.taken <= long_lived.MAX_ITEMS + 1

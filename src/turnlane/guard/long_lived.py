@@ -1,12 +1,16 @@
-"""What a program keeps from one request to the next: lists and dicts of its modules, classes and objects."""
+"""What a program keeps from one request to the next: lists and dicts of its modules, classes and objects.
+
+Objects are asked by their type only: one that stands for another, such as Flask's `request`, would fetch that one.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from types import FunctionType, ModuleType
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from turnlane.guard import stacks
@@ -17,6 +21,7 @@ LOOK_AGAIN: Final = 1.0
 MAX_ITEMS: Final = 60
 MAX_TEXT: Final = 200_000
 
+_CONTAINERS: Final = (list, deque, dict)
 _PLAIN: Final = (str, bytes, int, float, bool, complex, type(None))
 _NO_OWNER: Final = (*_PLAIN, ModuleType)
 
@@ -76,11 +81,11 @@ def _look() -> Iterator[Kept]:
 def _of_module(name: str, module: ModuleType) -> Iterator[Kept]:
     short = name.rpartition(".")[2]
     for key, value in tuple(vars(module).items()):
-        if key.startswith("__") or isinstance(value, _NO_OWNER):
+        if key.startswith("__") or _is(value, _NO_OWNER):
             continue
         if _is_container(value):
             yield Kept(f"{short}.{key}", name, (key,))
-        elif isinstance(value, FunctionType) and value.__module__ == name:
+        elif _is(value, FunctionType) and value.__module__ == name:
             for number, default in enumerate(value.__defaults__ or ()):
                 if _is_container(default):
                     yield Kept(f"a default of {short}.{key}()", name, (key,), number)
@@ -90,7 +95,7 @@ def _of_module(name: str, module: ModuleType) -> Iterator[Kept]:
 
 def _of_object(shown: str, module: str, key: str, value: Any) -> Iterator[Kept]:
     """Attributes of a class or object of the program, and what is kept in an application's `state`."""
-    kind = value if isinstance(value, type) else type(value)
+    kind = value if _is(value, type) else type(value)
     state = _attribute(_attribute(value, "state"), "_state")
     if isinstance(state, dict):
         for name, held in tuple(state.items()):
@@ -104,39 +109,57 @@ def _of_object(shown: str, module: str, key: str, value: Any) -> Iterator[Kept]:
 
 
 def _variables(value: Any) -> Mapping[str, Any]:
-    found = getattr(value, "__dict__", None)
-    return found if isinstance(found, Mapping) else {}
+    found = vars(value) if _is(value, type) else _own_variables(value)
+    return found if _is(found, Mapping) else {}
+
+
+def _own_variables(value: Any) -> Any:
+    for kind in type(value).__mro__:
+        found = vars(kind).get("__dict__")
+        if found is not None:  # a property of that name answers for another object
+            return found.__get__(value) if isinstance(found, GetSetDescriptorType | MemberDescriptorType) else None
+    return None
+
+
+def _is(value: Any, kinds: Any) -> bool:
+    return issubclass(type(value), kinds)
 
 
 def _attribute(value: Any, name: str) -> Any:
     """Without running a property of the program."""
-    if isinstance(value, dict):
+    if _is(value, dict):
         return value.get(name)
     own = _variables(value)
     if name in own:
         return own[name]
-    return _variables(type(value)).get(name) if value is not None and not isinstance(value, ModuleType) else None
+    return _variables(type(value)).get(name) if value is not None and not _is(value, ModuleType) else None
 
 
 def _is_container(value: Any) -> bool:
-    return isinstance(value, list | deque | dict)
+    return _is(value, _CONTAINERS)
 
 
 def texts(value: Any, depth: int = 4) -> Iterator[str]:
     """The strings in a container and in the objects that it holds; of a long one the last items."""
-    if isinstance(value, str):
+    if _is(value, str):
         yield value
-    elif depth == 0 or isinstance(value, _PLAIN):
+    elif depth == 0 or _is(value, _PLAIN):
         return
-    elif isinstance(value, dict):
-        for item in tuple(value.values())[-MAX_ITEMS:]:
+    elif _is(value, (*_CONTAINERS, tuple)):
+        for item in last_items(value):
             yield from texts(item, depth - 1)
-    elif isinstance(value, list | tuple | deque):
-        for item in tuple(value)[-MAX_ITEMS:]:
-            yield from texts(item, depth - 1)
-    elif not isinstance(value, type | ModuleType | FunctionType):
+    elif not _is(value, (type, ModuleType, FunctionType)):
         for item in tuple(_variables(value).values()):
             yield from texts(item, depth - 1)
+
+
+def last_items(value: Any) -> list[Any]:
+    """What was put last into a container, in its order: a program's store may hold many thousands."""
+    items: Iterable[Any] = value.values() if _is(value, dict) else value
+    try:
+        return list(islice(reversed(items), MAX_ITEMS))[::-1]  # type: ignore[call-overload]
+    except RuntimeError:  # another thread is changing it
+        return []
 
 
 def joined(value: Any) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from turnlane.guard import journals, requests, runs, stacks
 from turnlane.guard.journal import Sighting
-from turnlane.guard.long_lived import Kept, containers, joined, texts
+from turnlane.guard.long_lived import Kept, containers, joined, last_items, texts
 from turnlane.guard.long_lived import forget as forget_containers
 from turnlane.guard.meetings import different_users, with_stacks
 from turnlane.guard.requests import Request
@@ -40,7 +40,7 @@ class Said(NamedTuple):
 _recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
 _states: dict[str, tuple[int, int, int]] = {}
 _told: set[str] = set()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def asked(body: bytes) -> None:
@@ -49,7 +49,7 @@ def asked(body: bytes) -> None:
     if request is None or not request.of_a_server:
         return
     own = own_texts(request)
-    stack = stacks.capture(2)
+    stack = _stack()
     with _lock:
         others = [said for said in _recent if said.request is not request]
         if own and not any(said.request is request for said in _recent):
@@ -57,6 +57,13 @@ def asked(body: bytes) -> None:
     changed = [kept for kept in containers() if _has_changed(kept)]
     if others and changed and len(body) <= MAX_PROMPT:
         _look(request, own, others, body, stack, changed)
+
+
+def _stack() -> Stack:
+    """Where the model is asked; where its run began when the program's own code is too far away to be seen."""
+    stack = stacks.capture(3)
+    run = runs.enclosing()
+    return run.stack if run is not None and not stacks.has_users(stack) else stack
 
 
 def _look(
@@ -75,12 +82,11 @@ def _look(
 def _has_changed(kept: Kept) -> bool:
     """Whether it is another than at the last model call: most containers of a program are constants."""
     value = kept.value()
-    if kept.name in _told or not isinstance(value, list | deque | dict):
+    if kept.name in _told or not issubclass(type(value), list | deque | dict):
         return False
     if isinstance(value, dict):
-        inner = tuple(value.values())
-        size = sum(map(len, inner)) if _holds_lists(inner) else len(inner)
-        now = (id(value), size, 0)
+        inner = last_items(value)
+        now = (id(value), len(value), sum(map(len, inner)) if _holds_lists(inner) else 0)
     else:
         now = (id(value), len(value), id(value[-1]) if value else 0)
     before, _states[kept.name] = _states.get(kept.name), now
@@ -136,8 +142,6 @@ def _texts_of(request: Request) -> Iterable[str]:
 
 
 def _report(request: Request, kept: Kept, found: Said, stack: Stack) -> None:
-    run = runs.enclosing()
-    mine = run.stack if run is not None and not stacks.has_users(stack) else stack
     journals.report(
         Sighting(
             code="TL202",
@@ -145,10 +149,10 @@ def _report(request: Request, kept: Kept, found: Said, stack: Stack) -> None:
                 f"{kept.name} holds the text of {found.request.name} {found.request.id}, and {request.name} "
                 f"{request.id}, of another user, sends it to the model."
             ),
-            stack=mine,
+            stack=stack,
             stacks=with_stacks(
                 ("the request whose text it is asked the model here", found.stack),
-                ("the other request sends it here", mine),
+                ("the other request sends it here", stack),
             ),
             object=kept.name,
             request=request.id,
