@@ -29,9 +29,15 @@ def forget(event: str) -> None:
     _listeners.pop(event, None)
 
 
-def _heard(event: str, arguments: tuple[Any, ...]) -> None:
-    listener = _listeners.get(event)
-    if listener is None:
+def _heard(
+    event: str,
+    arguments: tuple[Any, ...],
+    # Not by their names in this module: at the interpreter's end it is called when those are gone.
+    listeners: dict[str, Listener] = _listeners,
+    finalizing: Callable[[], bool] = sys.is_finalizing,
+) -> None:
+    listener = listeners.get(event)
+    if listener is None or finalizing():
         return
     try:
         listener(arguments)

@@ -274,7 +274,7 @@ class Watch:
 
 
 _watch: Watch | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def install() -> None:
@@ -312,7 +312,7 @@ def _retire(watch: Watch) -> bool:
 
 def _forked() -> None:
     global _watch, _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _watch = None
 
 

@@ -49,7 +49,7 @@ class Write(NamedTuple):
 
 _numbers = itertools.count(1)
 _writes: OrderedDict[str, deque[Write]] = OrderedDict()
-_lock = threading.Lock()
+_lock = threading.RLock()
 _looking = threading.local()
 
 

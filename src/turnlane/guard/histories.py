@@ -57,7 +57,7 @@ def _text(message: Any) -> str:
 
 
 _handed: OrderedDict[int, Handed] = OrderedDict()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def handed(run: Run, messages: Any, *, code: str = "TL202", apart: bool = False, cleared: bool = False) -> None:
@@ -130,7 +130,7 @@ def _keeps_by_key(holder: object, thing: object, depth: int) -> bool:
 def _forked() -> None:
     """In a child after a fork: a thread of the parent may have held the lock."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -75,6 +75,8 @@ def _patch_after(loader: Any, name: str) -> None:
         for patch in _patches.get(name, ()):
             _apply(patch, module)
 
+    # Python skips the frames of its import system when it counts up to the line that a warning is about.
+    exec_module.__code__ = exec_module.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     try:
         loader.exec_module = exec_module
     except AttributeError as error:  # a loader with slots, such as that of frozen modules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,9 +20,9 @@ from turnlane.guard.stacks import NO_STACK, NOWHERE, Place, Stack, place_of, sho
 
 MAX_TEXT: Final = 2000
 
-_NAMES: Final = r"(?i:password|passwd|pwd|secret|api_?key|access_?key|token)"
+_NAMES: Final = r"(?i:password|passwd|pwd|secret|api[_-]?key|access[_-]?key|token)"
 _SECRET: Final = re.compile(
-    r"(\bsk-|\bAKIA|\bgh[pousr]_|\bxox[abeprs]-|\bAIza|\b(?i:bearer)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"(\bsk-|\bAKIA|\bgh[pousr]_|\bxox[abeprs]-|\bAIza|\b(?i:bearer|authorization\W{1,5}basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(://[^\s/:@\"]*:)[^\s/@\"]+(?=@)"
     rf"|(\b{_NAMES}(?:\\?[\"'])?\s?[=:]\s?\\?[\"'])[^\s\"'\\]{{4,}}"
     rf"|(\b{_NAMES}=)[\w-]{{4,}}(?![\w.(\[-])"
@@ -31,6 +32,15 @@ _SECRET: Final = re.compile(
 
 def _masked(found: re.Match[str]) -> str:
     return f"{found[found.lastindex or 0]}***"
+
+
+def _identity_of(descriptor: int) -> tuple[int, int] | None:
+    """What a file number stands for: a program that becomes a daemon closes them all, and opens others."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class HazardError(RuntimeError):
@@ -47,6 +57,10 @@ class HazardError(RuntimeError):
         place = record["place"]
         where = f"{place['file']}:{place['line']}"
         super().__init__(f"{code} {record['name']}: {record['message']} At {where}. Do this: {record['fix']}")
+
+    def __reduce__(self) -> tuple[type[HazardError], tuple[str, dict[str, Any]]]:
+        """It may have to go from a worker to its parent."""
+        return type(self), (self.code, self.record)
 
 
 @dataclass(slots=True)
@@ -92,7 +106,9 @@ class Journal:
         self.kept: list[dict[str, Any]] = []
         """What this process's own summary is made from; empty when the launcher makes one for all processes."""
         self._file: int | None = None
-        os.register_at_fork(after_in_child=self._forked)
+        self._identity: tuple[int, int] | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
 
     def report(self, sighting: Sighting) -> None:
         """Tell a hazard; raises `HazardError` when the settings are strict.
@@ -145,13 +161,11 @@ class Journal:
         whole = {"kind": record["kind"], "time": round(time.time(), 6), "pid": os.getpid(), **record}
         if self.settings.summary and whole["kind"] in ("start", "hazard", "end", "trouble"):
             self.kept.append(whole)
-        text = _SECRET.sub(_masked, json.dumps(whole, default=str, ensure_ascii=False))
-        line = (text + "\n").encode("utf-8", "replace")
-        try:
+        with contextlib.suppress(Exception):  # also what a program's own object says when asked for its text
+            text = _SECRET.sub(_masked, json.dumps(whole, default=str, ensure_ascii=False))
+            line = (text + "\n").encode("utf-8", "replace")
             with self._lock:
                 os.write(self._descriptor(), line)
-        except (OSError, ValueError):
-            pass
 
     def trouble(self, where: str, error: BaseException) -> None:
         """Tell once that the guard itself failed somewhere; the program goes on."""
@@ -170,8 +184,9 @@ class Journal:
     def _descriptor(self) -> int:
         if self.settings.output is None:
             return sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
-        if self._file is None:
+        if self._file is None or _identity_of(self._file) != self._identity:
             self._file = os.open(self.settings.output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._identity = _identity_of(self._file)
         return self._file
 
     def _forked(self) -> None:

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+from turnlane.guard import journals
 from turnlane.guard.stacks import NO_STACK, Stack
 
 
@@ -60,8 +61,7 @@ def begins(loop: asyncio.AbstractEventLoop, stack: Stack) -> Owner:
     owner = Owner(loop, stack)
     _known[loop] = owner
     _running.setdefault(owner.thread, []).append(owner)
-    for listener in started:
-        listener(owner)
+    _tell(started, owner)
     return owner
 
 
@@ -72,8 +72,15 @@ def ends(owner: Owner) -> None:
         here.remove(owner)
     if not here:
         _running.pop(owner.thread, None)
-    for listener in stopping:
-        listener(owner)
+    _tell(stopping, owner)
+
+
+def _tell(listeners: list[Callable[[Owner], None]], owner: Owner) -> None:
+    for listener in listeners:
+        try:
+            listener(owner)
+        except Exception as error:  # such as a thread that the system refuses
+            journals.trouble("event loop", error)
 
 
 def owner_of(loop: asyncio.AbstractEventLoop | None) -> Owner | None:

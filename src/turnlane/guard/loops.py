@@ -244,7 +244,7 @@ def look_at(error: BaseException | None) -> None:
     """An exception that left a program or a handler, or that it has caught: was a finished chat awaited?"""
     if not isinstance(error, TypeError):
         return
-    found = _AWAITED.search(str(error))
+    found = _AWAITED.search(requests.text_of(error))
     if found is None or not (found[1] in CHATS or "autogen" in sys.modules):
         return
     stack = stacks.of_exception(error)

@@ -83,15 +83,13 @@ keep_arguments = False
 """Set by `install` when an experiment needs them."""
 
 _known: dict[int, Watched] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def known(thing: object) -> Watched | None:
     """What is known of `thing`, or None if it was never seen."""
     watched = _known.get(id(thing))
-    if watched is not None and watched.ref is not None and watched.ref() is not thing:
-        return None
-    return watched
+    return watched if watched is not None and watched.ref is not None and watched.ref() is thing else None
 
 
 def watch(thing: object, role: Role) -> Watched:
@@ -107,6 +105,8 @@ def watch(thing: object, role: Role) -> Watched:
             _known.pop(identity, None)
 
     watched = Watched(thing, role, gone)
+    if watched.ref is None:  # nobody would tell that it is gone, and its identity may be used again
+        return watched
     with _lock:
         found = known(thing)  # another thread may have been faster
         if found is None:
@@ -137,6 +137,6 @@ def every(role: Role | None = None) -> list[tuple[Any, Watched]]:
 def forked() -> None:
     """In a child after a fork: runs of the parent's threads are not in this process."""
     global _lock
-    _lock = threading.Lock()
-    for watched in _known.values():
+    _lock = threading.RLock()
+    for watched in tuple(_known.values()):  # what a run held may be collected with it
         watched.active.clear()

@@ -192,14 +192,17 @@ def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | No
     """
     from turnlane.guard import objects
 
+    own = vars(owner).get("__new__")
     inherited: Any = owner.__new__
-    if getattr(inherited, MARK, False) and "__new__" in vars(owner):
+    if getattr(inherited, MARK, False) and own is not None:
         return
 
     # Who asks for the signature of a class without a constructor of its own hears of that of its base, as before.
     @functools.wraps(vars(owner).get("__init__", object.__init__))
     def __new__(cls: type, /, *args: Any, **kwargs: Any) -> Any:
-        made = inherited(cls) if inherited is object.__new__ else inherited(cls, *args, **kwargs)
+        # The next of the object's own class: one that it also derives from may make its objects in its own way.
+        make = inherited if own is not None else super(owner, cls).__new__  # type: ignore[arg-type]
+        made = make(cls) if make is object.__new__ else make(cls, *args, **kwargs)
         try:
             objects.made(made, role, args, kwargs, skip=1)
             if after is not None:
@@ -209,8 +212,9 @@ def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | No
         return made
 
     setattr(__new__, MARK, True)
-    # A class that once had a `__new__` of its own and lost it refuses its arguments: it keeps one that does nothing.
-    _undo.append((owner, "__new__", vars(owner).get("__new__", _new_without_arguments)))
+    # A class that once had a `__new__` of its own and lost it refuses its arguments: it keeps one that does
+    # nothing.
+    _undo.append((owner, "__new__", _new_without_arguments if own is None else own))
     owner.__new__ = __new__  # type: ignore[method-assign]
 
 
@@ -338,9 +342,20 @@ def _end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None
 
 
 def label_of(thing: Any) -> str:
-    own = getattr(thing, "name", None)
+    """The object for people: `AssistantAgent 'support'`."""
     kind = type(thing).__name__
+    try:
+        own = getattr(thing, "name", None)
+    except Exception:  # a property of the user's own class
+        return kind
     return f"{kind} {own!r}" if isinstance(own, str) else kind
+
+
+def unseen_by_warnings(function: Any) -> Any:
+    """Python skips the frames of its import system when it counts up to the line that a warning is about: so it
+    does with those of `function`, which stands between a warning and that line."""
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+    return function
 
 
 def as_coroutine_function(function: Any) -> Any:

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
+from turnlane.guard import journals
+from turnlane.guard.journal import HazardError
 from turnlane.guard.stacks import Stack
 
 _numbers = itertools.count(1)
@@ -31,6 +33,9 @@ _SHARED: Final = re.compile(r"^(?:x_)?(?:authorization|tenant|account|client|own
 
 _SECRET: Final = re.compile(r"authorization|token|key|^session|^sid$", re.IGNORECASE)
 """Values of these may be credentials: only a digest of them is kept, which tells them apart as well."""
+
+
+MAX_ID: Final = 200
 
 
 class Request:
@@ -55,7 +60,7 @@ class Request:
     ) -> None:
         self.host = host
         self.name = name
-        self.id = id or f"{os.getpid()}-{next(_numbers)}"
+        self.id = id[:MAX_ID] if id else f"{os.getpid()}-{next(_numbers)}"
         self.keys: dict[str, str] = dict(keys or {})
         self.started = time.monotonic()
         self.pid = os.getpid()
@@ -100,7 +105,7 @@ class Request:
         """The same from a JSON object, one level of nesting deep; anything else is left alone."""
         try:
             value = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(value, dict):
             self.learn(value)
@@ -123,6 +128,14 @@ def _kept(name: str, value: str) -> str:
     return value[:200]
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says of itself; nothing where that fails too."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 class Failure:
     """One exception that left a run, a tool or a model call."""
 
@@ -133,7 +146,7 @@ class Failure:
         self.error: BaseException | None = error
         """Kept until the request ends, so that its identity is not used again."""
         self.type = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        self.text = str(error)
+        self.text = text_of(error)
         self.stack = stack
         self.agent = agent
         self.tool = tool
@@ -144,7 +157,7 @@ current: ContextVar[Request | None] = ContextVar("turnlane_guard_request", defau
 
 active: set[Request] = set()
 """The requests that this process works on now."""
-_lock = threading.Lock()
+_lock = threading.RLock()
 ending: list[Any] = []
 """Called with each request when it ends: those that watch what is left behind."""
 
@@ -152,7 +165,9 @@ ending: list[Any] = []
 @contextmanager
 def within(request: Request) -> Iterator[Request]:
     """The code inside belongs to `request`, and the request ends with it."""
-    request.parent = current.get()
+    outer = current.get()
+    # One that has ended was only where this context was copied from; each would hold the one before.
+    request.parent = outer if outer is not None and not outer.ended else None
     token = current.set(request)
     begin(request)
     try:
@@ -177,7 +192,12 @@ def end(request: Request) -> None:
         request.ended = True
         active.discard(request)
     for listener in tuple(ending):
-        listener(request)
+        try:
+            listener(request)
+        except HazardError:  # they report what is left behind, from where nothing may be raised
+            continue
+        except Exception as error:
+            journals.trouble("end of a request", error)
     for failure in request.failures:
         failure.error = None  # with its traceback it holds every variable of the request
 
@@ -185,5 +205,5 @@ def end(request: Request) -> None:
 def forked() -> None:
     """In a child after a fork: the parent's requests are not ours."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     active.clear()

@@ -23,7 +23,9 @@ from turnlane.guard.stacks import NO_STACK, Stack, has_users, of_exception
 Outcome = Literal["running", "ended", "failed", "cancelled", "abandoned"]
 
 _numbers = itertools.count(1)
-_lock = threading.Lock()
+_lock = threading.RLock()
+# A collection may happen while it is held, and end a run whose stream is collected: so it is here, and wherever
+# the guard has a lock.
 
 RECURSION: Final = 3
 """So many runs inside each other's tools, of objects made at one place, are a recursion."""
@@ -256,10 +258,12 @@ def end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
         if run.tool is not None:
             run.tool.notes.setdefault("errors", []).append(id(error))
         failed(error, agent=run.label, tool=None, run=run)
-    for listener in ending:
-        listener(run)
-    # What a finished run holds on to must not keep the program's objects alive: an object remembers its last run.
-    run.task, run.loop, run.error, run.survives = None, None, None, None
+    try:
+        for listener in ending:
+            listener(run)
+    finally:
+        # What a finished run holds on to must not keep the program's objects alive: an object remembers its last.
+        run.task, run.loop, run.error, run.survives = None, None, None, None
 
 
 def failed(error: BaseException, *, agent: str | None, tool: str | None, run: Run | None = None) -> None:
@@ -289,6 +293,12 @@ def unset_current(token: Token[Run | None]) -> None:
         current.reset(token)
 
 
+def unset_tool(token: Token[ToolCall | None]) -> None:
+    """The same for `current_tool`: a coroutine that nobody finishes is closed in whatever context collects it."""
+    with contextlib.suppress(ValueError):
+        current_tool.reset(token)
+
+
 def _between(run: Run, ancestor: Run | None) -> Iterable[Run]:
     step: Run | None = run
     while step is not None and step is not ancestor:
@@ -313,6 +323,6 @@ def described(watched: Watched, label: str) -> str:
 def forked() -> None:
     """In a child after a fork."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     going.clear()
     objects.forked()

@@ -14,7 +14,7 @@ from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
-from turnlane.guard.requests import Request
+from turnlane.guard.requests import Request, text_of
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack, of_exception
 from turnlane.guard.told import forget, has_told
@@ -85,7 +85,7 @@ def _tell(
 def _sighting(request: Request, first: BaseException, reached: BaseException, catch: Catch) -> Sighting:
     failure = next((known for known in request.failures if known.error is first), None)
     kind = f"{type(first).__module__}.{type(first).__qualname__}".removeprefix("builtins.")
-    text = " ".join(str(first).split())[:160]
+    text = " ".join(text_of(first).split())[:160]
     what = f"{kind}: {text}" if text else kind
     agent = f" in {failure.agent}" if failure is not None and failure.agent else ""
     tool = f", tool {failure.tool!r}" if failure is not None and failure.tool else ""

@@ -15,10 +15,11 @@ from turnlane.guard import loops, requests
 from turnlane.guard.failures import causes
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
-from turnlane.guard.requests import Request
+from turnlane.guard.requests import Request, text_of
 
 MAX_KEPT: Final = 50
 MAX_TEXT: Final = 4000
+MAX_LOGGED: Final = 200
 
 NOT_THE_PROGRAM: Final = ("autogen", "ag2", "agent_framework", "openai", "httpx", "httpcore", "asyncio")
 """Loggers that speak for a library: they do not say which request it was."""
@@ -59,7 +60,7 @@ def _names(text: str, error: BaseException) -> bool:
     kind = type(error).__name__
     if kind != "HTTPException" and kind in text:
         return True
-    words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:80]
+    words = next((line.strip() for line in text_of(error).splitlines() if line.strip()), "")[:80]
     return len(words) > 3 and kind != "HTTPException" and words in text
 
 
@@ -74,6 +75,7 @@ def _concerned() -> Request | None:
 def _note(request: Request, error: BaseException | None, text: str) -> None:
     if error is not None:
         request.logged.extend(id(cause) for cause in causes(error))
+        del request.logged[:-MAX_LOGGED]
     said = request.notes.setdefault("said", [])
     if text and len(said) < MAX_KEPT:
         said.append(text[:MAX_TEXT])

@@ -11,8 +11,9 @@ from typing import Any
 from turnlane.guard import journals, runs, stacks
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.patching import replace
+from turnlane.guard.requests import text_of
 from turnlane.guard.runs import ToolCall
-from turnlane.guard.stacks import Stack, has_users, of_exception
+from turnlane.guard.stacks import Stack, has_users, is_served, of_exception
 
 beginning: list[Callable[[ToolCall, Any], None]] = []
 """Called with each tool call and the user's function, when it is known, before it runs."""
@@ -45,7 +46,7 @@ def watch_tool(
 
             @functools.wraps(original)
             async def streamed(self: Any, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-                call = begin(label(self), function(self), args, kwargs, about)
+                call = _begin(label, function, about, self, args, kwargs)
                 async for item in _in_call(call, original(self, *args, **kwargs)):
                     yield item
 
@@ -54,7 +55,7 @@ def watch_tool(
 
             @functools.wraps(original)
             async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-                call = begin(label(self), function(self), args, kwargs, about)
+                call = _begin(label, function, about, self, args, kwargs)
                 token = runs.current_tool.set(call)
                 try:
                     steps = call.notes.get("steps")
@@ -64,7 +65,7 @@ def watch_tool(
                     end(call, error)
                     raise
                 finally:
-                    runs.current_tool.reset(token)
+                    runs.unset_tool(token)
                 end(call, None, result)
                 return result
 
@@ -72,7 +73,7 @@ def watch_tool(
 
         @functools.wraps(original)
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = begin(label(self), function(self), args, kwargs, about)
+            call = _begin(label, function, about, self, args, kwargs)
             token = runs.current_tool.set(call)
             try:
                 result = original(self, *args, **kwargs)
@@ -80,13 +81,29 @@ def watch_tool(
                 end(call, error)
                 raise
             finally:
-                runs.current_tool.reset(token)
+                runs.unset_tool(token)
             end(call, None, result)
             return result
 
         return called
 
     return replace(owner, name, make)
+
+
+def _begin(
+    label: Callable[[Any], str],
+    function: Callable[[Any], Any],
+    about: About | None,
+    tool: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> ToolCall:
+    try:
+        name, behind = label(tool), function(tool)
+    except Exception as error:  # a property of the user's own class
+        journals.trouble("tool", error)
+        name, behind = type(tool).__name__, None
+    return begin(name, behind, args, kwargs, about, skip=3)
 
 
 async def _in_call(call: ToolCall, items: Any) -> AsyncGenerator[Any, None]:
@@ -99,13 +116,14 @@ async def _in_call(call: ToolCall, items: Any) -> AsyncGenerator[Any, None]:
             except StopAsyncIteration:
                 break
             finally:
-                runs.current_tool.reset(token)
+                runs.unset_tool(token)
             yield item
     except BaseException as error:
         end(call, error)
         raise
     finally:
-        await iterator.aclose()
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
     end(call, None)
 
 
@@ -115,13 +133,13 @@ def begin(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     about: About | None = None,
+    *,
+    skip: int = 2,
 ) -> ToolCall:
     """A tool is called by the run that goes on."""
     call = ToolCall(name, runs.enclosing())
-    call.stack = stacks.capture(2)
-    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
-    if code is not None:
-        call.notes["code"] = code
+    call.stack = stacks.capture(skip)
+    _safely(_note_code, call, function)
     if call.run is not None:
         for run in (call.run, *call.run.ancestors()):
             run.notes["tools"] = True
@@ -131,6 +149,12 @@ def begin(
     for listener in beginning:
         _safely(listener, call, function)
     return call
+
+
+def _note_code(call: ToolCall, function: Any) -> None:
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is not None:
+        call.notes["code"] = code
 
 
 def end(call: ToolCall, error: BaseException | None, result: Any = None) -> None:
@@ -144,9 +168,10 @@ def end(call: ToolCall, error: BaseException | None, result: Any = None) -> None
         for listener in ending:
             _safely(listener, call, error)
         if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit | HazardError):
-            raised(call, error)
+            _safely(raised, call, error)
     finally:
-        call.notes.pop("result", None)
+        for name in ("result", "arguments", "steps"):  # the program's objects; a run inside it remembers the call
+            call.notes.pop(name, None)
 
 
 def defined(call: ToolCall) -> Stack:
@@ -166,9 +191,11 @@ def raised(call: ToolCall, error: BaseException) -> None:
         return  # a run inside it failed, or the framework refused what the model wrote: not the tool's doing
     if type(error).__module__.startswith("turnlane."):
         return  # turnlane.ToolError: said on purpose
+    if is_served(call.stack):
+        return  # the model is told the type, and the log the text
     call.notes["error_stack"] = stack
     sighting = _raised(call, error, stack)
-    if answers.may_leak(call, str(error), otherwise=sighting):
+    if answers.may_leak(call, text_of(error), otherwise=sighting):
         return
     journals.report(sighting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 import weakref
@@ -108,7 +109,7 @@ def at_exit() -> None:
 
 def install() -> None:
     """Listen where CPython tells of coroutines that are collected before they began."""
-    from turnlane.guard.patching import replace
+    from turnlane.guard.patching import replace, unseen_by_warnings
 
     def make(original: Any) -> Any:
         def _warn_unawaited_coroutine(coroutine: Any) -> None:
@@ -117,6 +118,6 @@ def install() -> None:
                 report(made)
             original(coroutine)
 
-        return _warn_unawaited_coroutine
+        return unseen_by_warnings(functools.wraps(original)(_warn_unawaited_coroutine))
 
     replace(warnings, "_warn_unawaited_coroutine", make)

@@ -18,6 +18,7 @@ from turnlane.guard.stacks import NO_STACK, Stack
 
 AGAIN_WITHIN: Final = 120.0
 """Seconds after which the same question is asked anew, and not once more."""
+MAX_QUESTIONS: Final = 64
 REPEATABLE: Final = (408, 409, 429)
 
 
@@ -137,6 +138,8 @@ def end(attempt: Attempt, response: Any, error: BaseException | None) -> None:
     found = failing.get(key)
     if found is None:
         found = failing[key] = Failing(attempt.call)
+        while len(failing) > MAX_QUESTIONS:  # a worker's thread never ends
+            failing.pop(next(iter(failing)))
         found.attempts = 1
     found.failed_at = time.monotonic()
     found.spent = found.spent or b"insufficient_quota" in (getattr(response, "_content", None) or b"")

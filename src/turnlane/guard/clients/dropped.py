@@ -37,7 +37,7 @@ class Held:
 
     def _gone(self, _: object) -> None:
         self.place.held.discard(self)
-        if self.used and not self.closed:
+        if self.used and not self.closed and not self.place.told:
             self.place.dropped.append(self.task)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from types import ModuleType
 from typing import Any, Final
@@ -40,7 +41,8 @@ def _watched_async(original: Any) -> Any:
             wire.safely(failed, call, error)
             raise
         finally:
-            attempts.current_call.reset(token)
+            with contextlib.suppress(ValueError):  # closed in another context than it ran in
+                attempts.current_call.reset(token)
 
     return request
 
@@ -58,7 +60,8 @@ def _watched(original: Any) -> Any:
             wire.safely(failed, call, error)
             raise
         finally:
-            attempts.current_call.reset(token)
+            with contextlib.suppress(ValueError):  # closed in another context than it ran in
+                attempts.current_call.reset(token)
 
     return request
 

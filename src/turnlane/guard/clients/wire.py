@@ -45,7 +45,7 @@ def _watched_async_send(original: Any) -> Any:
     async def send(self: Any, request: Any, **kwargs: Any) -> Any:
         safely(belonging.used, self)
         safely(dropped.used, self)
-        if not is_model_call(request):
+        if not safely(is_model_call, request):
             return await original(self, request, **kwargs)
         attempt = safely(_begins, request)
         try:
@@ -63,7 +63,7 @@ def _watched_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, **kwargs: Any) -> Any:
         safely(belonging.used, self)
-        if not is_model_call(request):
+        if not safely(is_model_call, request):
             return original(self, request, **kwargs)
         safely(blocking.asked)
         attempt = safely(_begins, request)

@@ -159,7 +159,8 @@ def _notes_who_asked(original: Any) -> Any:
     @functools.wraps(original)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
         scope = original(self, *args, **kwargs)
-        _askers.setdefault(scope, stacks.capture())
+        with contextlib.suppress(TypeError):  # of a kind that nothing can be noted of
+            _askers.setdefault(scope, stacks.capture())
         return scope
 
     return run
@@ -250,7 +251,7 @@ def _called(original: Any) -> Any:
     @functools.wraps(original)
     async def __call__(self: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         function = getattr(getattr(self, "model", None), "call", None)
-        call = tools.begin(str(self.name), function, (event,), {}, _about)
+        call = tools.begin(str(getattr(self, "name", "")), function, (event,), {}, _about)
         token = runs.current_tool.set(call)
         steps = call.notes.get("steps")
         try:
@@ -260,7 +261,7 @@ def _called(original: Any) -> Any:
             tools.end(call, error)
             raise
         finally:
-            runs.current_tool.reset(token)
+            runs.unset_tool(token)
         failure = getattr(result, "error", None)
         raised = isinstance(failure, BaseException) and has_users(stacks.of_exception(failure))
         tools.end(call, failure if raised else None, getattr(result, "result", None))

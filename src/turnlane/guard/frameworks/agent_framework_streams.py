@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import requests, runs, stacks, unawaited
+from turnlane.guard import journals, requests, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.objects import Watched
 from turnlane.guard.patching import Watcher, _begin, _end, _outcome, _result, replace
@@ -67,18 +67,29 @@ def watch_run(owner: type, name: str, watcher: Watcher, refused: Refused | None 
             try:
                 made = original(self, *args, **kwargs)
             except Exception as error:
-                if refused is not None and "already running" in str(error):
-                    refused(self, args, kwargs, stack, calls)
+                if refused is not None and "already running" in requests.text_of(error):
+                    _safely(refused, self, args, kwargs, stack, calls)
                 raise
             finally:
                 _inside.reset(token)
             if refused is not None:
-                calls.made(self, stack)
-            return _followed(made, Call(watcher, self, args, kwargs, stack, name))
+                _safely(calls.made, self, stack)
+            call = _safely(Call, watcher, self, args, kwargs, stack, name)
+            return made if call is None else _followed(made, call)
 
         return run
 
     return replace(owner, name, make)
+
+
+def _safely(function: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return function(*args)
+    except HazardError:
+        raise
+    except Exception as error:
+        journals.trouble("agent framework", error)
+        return None
 
 
 class Call:

@@ -24,7 +24,7 @@ class Pair:
 
 
 _pairs: WeakKeyDictionary[Any, WeakKeyDictionary[Any, Pair]] = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def pair_of(one: Any, other: Any) -> Pair:
@@ -80,7 +80,7 @@ def chats_of(agent: Any) -> Iterator[Watched]:
 def _forked() -> None:
     """In a child after a fork: a thread of the parent may have held the lock."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

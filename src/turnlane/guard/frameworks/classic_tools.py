@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from turnlane.guard import runs, tools
+from turnlane.guard import journals, runs, tools
 from turnlane.guard.patching import replace
 from turnlane.guard.runs import ToolCall
 
@@ -38,12 +39,15 @@ def watch_functions(agent_type: type) -> None:
 
 def _look_up_is_watched(agent: Any) -> None:
     """The framework makes the map anew at every registration, so it is seen to before each call."""
-    plain = getattr(agent, "_function_map", None)
-    if type(plain) is not dict:
-        return
-    agent._function_map = watched = Functions(plain)
-    if len(watched) != len(plain):  # another thread has registered one in between
-        watched.update(plain)
+    try:
+        plain = getattr(agent, "_function_map", None)
+        if type(plain) is not dict:
+            return
+        agent._function_map = watched = Functions(plain)
+        if len(watched) != len(plain):  # another thread has registered one in between
+            watched.update(plain)
+    except Exception as error:
+        journals.trouble("classic tools", error)
 
 
 def _name_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -59,7 +63,8 @@ def _executes(original: Any) -> Any:
         try:
             return original(self, *args, **kwargs)
         finally:
-            _executing.reset(token)
+            with contextlib.suppress(ValueError):
+                _executing.reset(token)
 
     return execute_function
 
@@ -72,7 +77,8 @@ def _executes_async(original: Any) -> Any:
         try:
             return await original(self, *args, **kwargs)
         finally:
-            _executing.reset(token)
+            with contextlib.suppress(ValueError):
+                _executing.reset(token)
 
     return a_execute_function
 
@@ -99,7 +105,7 @@ def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             tools.end(call, error)
             raise
         finally:
-            runs.current_tool.reset(token)
+            runs.unset_tool(token)
         if inspect.isawaitable(result):  # a function that hides that it is async
             return _to_its_end(call, result)
         tools.end(call, None, result)
@@ -117,7 +123,7 @@ async def _to_its_end(call: ToolCall, awaitable: Any) -> Any:
         tools.end(call, error)
         raise
     finally:
-        runs.current_tool.reset(token)
+        runs.unset_tool(token)
     tools.end(call, None, result)
     return result
 

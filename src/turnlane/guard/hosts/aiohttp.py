@@ -80,7 +80,7 @@ def _request(module: ModuleType) -> None:
             exchange = request.notes.get("exchange") if request is not None else None
             if isinstance(exchange, Exchange):
                 exchange.received(body, more=False)
-                exchange.request.learn(dict(self.match_info or {}))
+                exchange.request.learn(dict(getattr(self, "match_info", None) or {}))
             return body
 
         return read

