@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from turnlane.guard import answers, histories, meetings, objects, requests, runs
+from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.frameworks import agent_framework_streams as streams
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import Plain, watch_construction
@@ -122,7 +123,7 @@ def install() -> None:
 
 def _agents(module: ModuleType) -> None:
     base = module.BaseAgent
-    watch_construction(base, "agent", after=lambda agent: _watch_class(type(agent)))
+    watch_construction(base, "agent", after=first_of_each_class(_watch_class))
     for name in ("RawAgent", "Agent", "ChatAgent"):
         if hasattr(module, name):
             _watch_class(getattr(module, name))

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import answers, objects, runs
+from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.frameworks import agentchat_teams
 from turnlane.guard.imports import when_imported
 from turnlane.guard.objects import Role
@@ -60,7 +61,7 @@ def install() -> None:
 
 def _agents(module: ModuleType) -> None:
     base = module.BaseChatAgent
-    watch_construction(base, "agent", after=lambda agent: _watch_class(type(agent)))
+    watch_construction(base, "agent", after=first_of_each_class(_watch_class))
     _watch_class(base)
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import answers, journals, meetings, objects, runs
+from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
 from turnlane.guard.objects import Role, Watched
@@ -68,7 +69,7 @@ def install() -> None:
 
 
 def _teams(module: ModuleType) -> None:
-    watch_construction(module.Team, "team", after=lambda team: _watch_class(type(team)))
+    watch_construction(module.Team, "team", after=first_of_each_class(_watch_class))
 
 
 def _conditions(module: ModuleType) -> None:

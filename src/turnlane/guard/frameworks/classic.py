@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from turnlane.guard import histories, journals, meetings, objects, runs
+from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.frameworks import classic_modes
 from turnlane.guard.frameworks.classic_chats import chats_of, conversation_of, length
 from turnlane.guard.frameworks.classic_tools import watch_functions
@@ -121,7 +122,7 @@ def install() -> None:
 
 def _agents(module: ModuleType) -> None:
     agent = module.ConversableAgent
-    watch_construction(agent, "agent", after=lambda made: _watch_class(type(made), agent))
+    watch_construction(agent, "agent", after=first_of_each_class(lambda kind: _watch_class(kind, agent)))
     _watch_class(agent, agent)
     watch_functions(agent)
     replace(agent, "clear_history", _forgets_a_chat)

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import answers, journals, objects, requests, runs, stacks, stopped, tools
+from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import Plain, replace, watch_construction, watch_entry
 from turnlane.guard.runs import Run, ToolCall
@@ -49,9 +50,7 @@ def install() -> None:
 
 
 def _clients(module: ModuleType) -> None:
-    watch_construction(
-        module.ChatCompletionClient, "client", after=lambda client: _watch_client_class(type(client))
-    )
+    watch_construction(module.ChatCompletionClient, "client", after=first_of_each_class(_watch_client_class))
 
 
 def _watch_client_class(kind: type) -> None:
@@ -64,7 +63,7 @@ def _watch_client_class(kind: type) -> None:
 
 
 def _tools(module: ModuleType) -> None:
-    watch_construction(module.BaseTool, "tool", after=lambda tool: _watch_tool_class(type(tool)))
+    watch_construction(module.BaseTool, "tool", after=first_of_each_class(_watch_tool_class))
 
 
 def _watch_tool_class(kind: type) -> None:
@@ -94,23 +93,23 @@ def _about(call: ToolCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
 
 
 def _contexts(module: ModuleType) -> None:
-    watch_construction(module.ChatCompletionContext, "context", after=_watch_context_class)
-    _watch_context_class(None, module.ChatCompletionContext)
+    watch_construction(module.ChatCompletionContext, "context", after=first_of_each_class(_watch_context_class))
+    _watch_context_class(module.ChatCompletionContext)
 
 
-def _watch_context_class(context: Any, kind: type | None = None) -> None:
-    for owner in (kind or type(context)).__mro__:
+def _watch_context_class(kind: type) -> None:
+    for owner in kind.__mro__:
         if owner.__module__ not in _FRAMEWORK:
             for name in ("clear", "load_state"):
                 watch_state(owner, name, after=runs.forget_state)
 
 
 def _memories(module: ModuleType) -> None:
-    watch_construction(module.Memory, "memory", after=_watch_memory_class)
+    watch_construction(module.Memory, "memory", after=first_of_each_class(_watch_memory_class))
 
 
-def _watch_memory_class(memory: Any) -> None:
-    for owner in type(memory).__mro__:
+def _watch_memory_class(kind: type) -> None:
+    for owner in kind.__mro__:
         if owner.__module__ not in (*_FRAMEWORK, "autogen_core.memory._base_memory"):
             watch_state(owner, "add", after=_written)
             watch_state(owner, "clear", after=_cleared)
