@@ -9,7 +9,7 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from tests.guard.conftest import Watched
 
-from turnlane.guard import requests
+from turnlane.guard import kept_states, requests
 from turnlane.guard.kept_states import mark_of
 from turnlane.guard.requests import Request
 
@@ -33,6 +33,7 @@ async def test_one_row_for_everybody(watched: Watched) -> None:
     store: dict[str, Any] = {}
     await turn(store, "row", "I am Ann", user_id="ann")
     await turn(store, "row", "I am Bob", user_id="bob")
+    await turn(store, "row", "I am Eve", user_id="eve")
     hazard = watched.hazard("TL206")
     assert "another user's request, has saved" in hazard["message"]
     assert [stack["title"] for stack in hazard["stacks"]] == [
@@ -56,6 +57,28 @@ async def test_two_users_who_say_the_same(watched: Watched) -> None:
     for _ in range(2):
         for user in ("ann", "bob"):
             await turn(store, user, "Hello", user_id=user)
+    assert watched.hazards == []
+
+
+async def test_a_state_that_another_process_has_saved(watched: Watched) -> None:
+    """It is not known here whose it is, and what another user saves here is like it."""
+    store: dict[str, Any] = {}
+    await turn(store, "bob", "Hello", user_id="bob")
+    kept_states.uninstall()
+    await turn(store, "ann", "Hello", user_id="ann")
+    await turn(store, "bob", "Go on", user_id="bob")
+    assert watched.hazards == []
+
+
+async def test_states_that_other_processes_have_saved_beside_one_of_this(watched: Watched) -> None:
+    store: dict[str, Any] = {}
+    for user in ("bob", "eve"):
+        await turn(store, user, f"Hello {user}", user_id=user)
+    kept_states.uninstall()
+    for user in ("ann", "joe"):
+        await turn(store, user, f"Hello {'bob' if user == 'ann' else 'eve'}", user_id=user)
+    for user in ("ann", "bob", "eve"):  # Ann finds her own, though Joe has saved since
+        await turn(store, user, "Go on", user_id=user)
     assert watched.hazards == []
 
 

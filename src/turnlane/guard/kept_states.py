@@ -2,6 +2,8 @@
 
 States are known again by a few of their parts: how many messages there are, the first and the last. Only requests
 that say whose they are, and say different people, are compared: a state that many start from is saved by nobody's.
+What another process has saved, or this one before it was started again, is not known, and may be alike: so it
+takes two states of others, and no user who finds his own again after somebody else has saved.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from turnlane.guard import journals, requests
+from turnlane.guard import journals, requests, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.requests import Request
@@ -21,12 +23,19 @@ CODE: Final = "TL206"
 MAX_STATES: Final = 1024
 MAX_SAVERS: Final = 4
 MAX_DEPTH: Final = 6
+ENOUGH: Final = 2
+"""States of others that were loaded at one place before it is told."""
 MAX_TEXT: Final = 300
 
 Mark = tuple[tuple[int, str, str], ...]
 
 _saved: OrderedDict[Mark, list[tuple[Request, Stack]]] = OrderedDict()
-_lock = threading.Lock()
+_last: list[Request] = []
+"""Who has saved last, of all."""
+_loads: dict[str, set[Mark]] = {}
+"""By the place that loads: which states of others were met there."""
+_keyed: set[str] = set()
+_lock = threading.RLock()
 
 
 def install() -> None:
@@ -38,6 +47,9 @@ def uninstall() -> None:
     """Forget all states."""
     with _lock:
         _saved.clear()
+        _last.clear()
+        _loads.clear()
+        _keyed.clear()
 
 
 def saved(state: object, stack: Stack) -> None:
@@ -47,6 +59,7 @@ def saved(state: object, stack: Stack) -> None:
     if request is None or not request.keys or not mark:
         return
     with _lock:
+        _last[:] = [request]
         savers = _saved.setdefault(mark, [])
         if len(savers) < MAX_SAVERS:
             savers.append((request, stack))
@@ -61,12 +74,20 @@ def loaded(state: object, stack: Stack) -> None:
     mark = mark_of(state)
     if request is None or not mark:
         return
+    place = str(stacks.place_of(stack))
     with _lock:
         savers = tuple(_saved.get(mark, ()))
+        own = any(request.same_conversation(saver) for saver, _ in savers)
+        if own and _last and request.same_conversation(_last[0]) is False:
+            _keyed.add(place)
     # What its own conversation has saved as well is its own, however alike another's is; what so many have saved
     # that not all of them are known, such as a greeting and its answer, may be its own.
     if 0 < len(savers) < MAX_SAVERS and all(request.same_conversation(saver) is False for saver, _ in savers):
-        request.notes.setdefault("foreign_state", (*savers[-1], stack))
+        met = _loads.setdefault(place, set())
+        met.add(mark)
+        if len(met) >= ENOUGH and place not in _keyed:
+            request.notes.setdefault("foreign_state", (*savers[-1], stack))
+            met.clear()
 
 
 def mark_of(state: object) -> Mark:
