@@ -18,6 +18,9 @@ from turnlane.guard import stacks
 LOOK_AGAIN: Final = 1.0
 """Seconds after which the program's modules are looked through again: they make new containers rarely."""
 
+REST: Final = 300.0
+"""Times as long as a look took in CPU, the next one waits: a program of many modules is looked through less often."""
+
 MAX_ITEMS: Final = 60
 MAX_TEXT: Final = 200_000
 
@@ -44,6 +47,8 @@ class Kept(NamedTuple):
     def value(self) -> Any:
         """The container; None when it is gone."""
         found: Any = sys.modules.get(self.module)
+        if len(self.steps) == 1 and self.default is None and type(found) is ModuleType:
+            return found.__dict__.get(self.steps[0])
         for step in self.steps:
             found = _attribute(found, step)
         if self.default is not None:
@@ -53,15 +58,18 @@ class Kept(NamedTuple):
 
 
 _known: tuple[float, int, tuple[Kept, ...]] = (0.0, 0, ())
+"""When to look again, the number of modules, and what was found."""
 
 
 def containers() -> tuple[Kept, ...]:
     """The program's own lists and dicts that outlive a request."""
     global _known
-    at, modules, found = _known
-    if time.monotonic() - at > LOOK_AGAIN or len(sys.modules) != modules:
+    due, modules, found = _known
+    if time.monotonic() > due or len(sys.modules) != modules:
+        began = time.thread_time()
         found = tuple(_look())
-        _known = (time.monotonic(), len(sys.modules), found)
+        pause = max(LOOK_AGAIN, REST * (time.thread_time() - began))
+        _known = (time.monotonic() + pause, len(sys.modules), found)
     return found
 
 
