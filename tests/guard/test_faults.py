@@ -190,6 +190,33 @@ def test_a_warning_of_a_coroutine_that_nobody_awaits_names_the_line_of_the_progr
     assert [Path(warning.filename).name for warning in seen] == ["test_faults.py"]
 
 
+COLLECTED = """
+import gc, sys
+from turnlane.guard.stacks import Frame
+
+class Cycle:
+    pass
+
+async def work():
+    pass
+
+for number in range(2000):
+    thing = Cycle()
+    thing.itself, thing.work = thing, work()
+    del thing
+    if number == 1000:
+        gc.set_threshold(1)
+    Frame("a.py", 1, "f", "")
+"""
+
+
+def test_a_coroutine_that_is_collected_while_the_guard_makes_a_record(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(COLLECTED)
+    done = run_watched(tmp_path, "-W", "always", "program.py")
+    assert "was never awaited" in done.stderr
+    assert "KeyError" not in done.stderr
+
+
 def test_a_warning_at_an_import_names_the_line_that_imports(tmp_path: Path) -> None:
     (tmp_path / "openai.py").write_text(
         "import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import sys
 import warnings
@@ -10,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from turnlane.guard import journals, requests
+from turnlane.guard import journals, requests, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.stacks import Stack
+from turnlane.guard.thread_times import ThreadTimes
 
 JUST_GONE: Final = 64
 
@@ -121,3 +123,11 @@ def install() -> None:
         return unseen_by_warnings(functools.wraps(original)(_warn_unawaited_coroutine))
 
     replace(warnings, "_warn_unawaited_coroutine", make)
+    for kind in (stacks.Frame, stacks.Place, ThreadTimes):
+        _may_warn_inside(kind)
+
+
+def _may_warn_inside(kind: type) -> None:
+    """Python imports `warnings` where the collector runs, and a named tuple is made where nothing can be imported:
+    the guard makes so many that warnings of the program would be lost, with an error on its terminal instead."""
+    kind.__new__.__globals__["__builtins__"] = builtins
