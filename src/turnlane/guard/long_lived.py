@@ -19,7 +19,7 @@ LOOK_AGAIN: Final = 1.0
 """Seconds after which the program's modules are looked through again: they make new containers rarely."""
 
 REST: Final = 300.0
-"""Times as long as a look took in CPU, the next one waits: a program of many modules is looked through less often."""
+"""The next look waits for so many times the CPU that this one took: a program may have many modules."""
 
 MAX_ITEMS: Final = 60
 MAX_TEXT: Final = 200_000
