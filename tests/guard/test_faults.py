@@ -399,3 +399,10 @@ def test_the_guard_is_loaded_where_nothing_forks(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("on\n", "")
     kinds = [json.loads(line)["kind"] for line in (tmp_path / "records").read_text().splitlines()]
     assert kinds == ["start", "end"]
+
+
+def test_no_secret_of_the_command_is_in_the_first_record(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("")
+    run_watched(tmp_path, "program.py", "--db-password", "hunter2", "--api-key=abcdef1", "--port", "8000")
+    first = json.loads((tmp_path / "records").read_text().splitlines()[0])
+    assert first["argv"][1:] == ["program.py", "--db-password", "***", "--api-key=***", "--port", "8000"]

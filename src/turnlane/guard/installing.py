@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import re
 import signal
 from collections.abc import Callable
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, Final
 
 from turnlane.guard import imports, journals, meetings, objects, patching, requests, runs, tools, unawaited
@@ -39,6 +41,11 @@ PARTS: Final = (
 )
 """What watches. Each has `install()`, which patches what is there and waits for what is not; `uninstall()` is for
 what is no patch: a thread, a hook."""
+
+_SECRET_OPTION: Final = re.compile(
+    r"--?[\w-]*(?:passw|pwd|secret|token|api[_-]?key|dsn|credential)[\w-]*$", re.IGNORECASE
+)
+"""A command's option whose value, the next word, is for nobody to read."""
 
 _installed = False
 _ended = 0
@@ -103,13 +110,18 @@ def _each(name: str, what: str, journal: Journal | None, *, optional: bool = Fal
 def _argv() -> list[str]:
     import sys
 
-    return list(getattr(sys, "orig_argv", sys.argv))
+    words = list(getattr(sys, "orig_argv", sys.argv))
+    return ["***" if _SECRET_OPTION.match(before) else word for before, word in pairwise(["", *words])]
 
 
 def _where() -> dict[str, Any]:
     from turnlane.guard import where
 
-    return where.here()
+    try:
+        return where.here()
+    except Exception as error:  # such as a folder of the path that is no folder
+        journals.trouble("where it runs", error)
+        return {}
 
 
 def _forked() -> None:
