@@ -145,7 +145,7 @@ def probe(
     except ProbeError as error:
         raise Complaint(str(error)) from None
     except PortUnavailable as error:
-        raise Complaint(error.strerror or str(error), FAILED) from None
+        raise Complaint(error.strerror or str(error)) from None
     _write(report, reported)
     return FAILED if _fails(report, failing) else 0
 

@@ -30,6 +30,10 @@ ANSWERS: Final = {
 """What is made when a program answers: one that is made while an exception is handled is about that."""
 
 
+MAX_SAID: Final = 160
+"""Characters of a cause that are told."""
+
+
 class Answering:
     """An answer that was made while an exception was handled."""
 
@@ -85,7 +89,8 @@ def _tell(
 def _sighting(request: Request, first: BaseException, reached: BaseException, catch: Catch) -> Sighting:
     failure = next((known for known in request.failures if known.error is first), None)
     kind = f"{type(first).__module__}.{type(first).__qualname__}".removeprefix("builtins.")
-    text = " ".join(text_of(first).split())[:160]
+    text = " ".join(text_of(first).split())
+    text = text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]} ..."
     what = f"{kind}: {text}" if text else kind
     agent = f" in {failure.agent}" if failure is not None and failure.agent else ""
     tool = f", tool {failure.tool!r}" if failure is not None and failure.tool else ""

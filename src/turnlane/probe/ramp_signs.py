@@ -28,12 +28,12 @@ WORKS_ON: Final = 0.25
 _PASSWORD: Final = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"']+:[^\s/@\"']+@[\w.-]+", re.IGNORECASE)
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\)")
 _RAISED: Final = re.compile(
-    r"Traceback \(most recent call last\)|\b(?:[A-Z]\w+)?(?:Error|Exception): |^\s+at \S.*:\d+:\d+|"
+    r"Traceback \(most recent call last\)|\b[A-Z]\w*(?:Error|Exception): |^\s+at \S.*:\d+:\d+|"
     r"Cannot read propert|is not a function\b|\bECONNREFUSED\b|\bENOENT\b|\bENOTFOUND\b",
     re.MULTILINE,
 )
 """Text of an exception in a tool's result. A result that is JSON is never taken for one: a structured error is the
-right form."""
+right form. Nor is a sentence after a bare `Error: `, which a tool may say on purpose."""
 _PAIRING: Final = re.compile(r"tool_call_id|'tool_calls'|role 'tool'")
 
 
