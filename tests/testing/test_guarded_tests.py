@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import asyncio
 import pytest
@@ -19,10 +21,13 @@ def agent():
 
 async def both(agent):
     await asyncio.gather(agent.run(task="a"), agent.run(task="b"), return_exceptions=True)
+    await agent._model_client.close()
 
 def test_right():
     async def main():
-        await agent().run(task="hello")
+        right = agent()
+        await right.run(task="hello")
+        await right._model_client.close()
     asyncio.run(main())
 
 def test_overlap():
@@ -38,8 +43,25 @@ def test_another_failure():
 """
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    (folder / "test_it.py").write_text(PROGRAM)
+OUTSIDE = """
+import asyncio
+import pytest
+
+@pytest.fixture(scope="module")
+def module():
+    yield
+    async def inner():
+        with pytest.raises(RuntimeError):
+            asyncio.run(asyncio.sleep(0))
+    asyncio.run(inner())
+
+def test_right(module):
+    pass
+"""
+
+
+def run(folder: Path, *options: str, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
+    (folder / "test_it.py").write_text(program)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--tb=short", *options, str(folder)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
 
@@ -61,3 +83,11 @@ def test_strict_raises_at_the_place(tmp_path: Path) -> None:
 def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert "1 failed, 3 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_what_is_seen_outside_of_the_tests_is_told_at_the_end(tmp_path: Path, workers: str) -> None:
+    done = run(tmp_path, "--turnlane-guard", workers, program=OUTSIDE)
+    assert "1 passed" in done.stdout, done.stdout
+    assert "turnlane guard: seen outside of the tests" in done.stdout
+    assert "TL101 nested-loop at test_it.py:10" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Generator, Iterable
@@ -14,6 +15,9 @@ from turnlane.guard.summary import text
 
 ALLOW = "turnlane_guard_allow"
 """The marker that lets a test show some hazards: `@pytest.mark.turnlane_guard_allow("TL401")`."""
+
+
+HANDED_OVER = "turnlane_guard"
 
 
 class HazardsSeen(AssertionError):
@@ -63,6 +67,17 @@ class GuardedTests:
         if told := _told(_unless_allowed(self._taken(), item)):
             raise HazardsSeen(told)
         return result
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker of pytest-xdist has no terminal: it hands over what was seen outside of its tests."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[HANDED_OVER] = json.dumps(self._outside + self._taken(), default=str)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of pytest-xdist has seen."""
+        self._outside += json.loads(getattr(node, "workeroutput", {}).get(HANDED_OVER, "[]"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show what was seen outside of the tests."""
