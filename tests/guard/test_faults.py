@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import json
 import os
 import pickle
@@ -127,6 +128,15 @@ async def test_an_agent_whose_name_cannot_be_asked_for(agent_type: type[Agent]) 
 
     assert await Shy().run() == "done"
     assert [item async for item in Shy().run_stream()] == [0, 1, 2]
+
+
+@pytest.mark.anyio
+async def test_entry_points_are_of_the_kind_that_they_were(agent_type: type[Agent]) -> None:
+    assert inspect.iscoroutinefunction(agent_type().run)
+    assert asyncio.iscoroutinefunction(agent_type().run)
+    assert inspect.isasyncgenfunction(agent_type().run_stream)
+    assert inspect.isasyncgen(agent_type().run_stream())
+    assert await asyncio.create_task(agent_type().run()) == "done"
 
 
 class Silent(Exception):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol
 
@@ -143,7 +144,8 @@ def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
             begun.is_in(made)
             return made
 
-        return entry
+        # Not where nobody has tried what a flag does.
+        return _flagged(entry, inspect.CO_ASYNC_GENERATOR) if sys.version_info < (3, 14) else entry
 
     return replace(owner, name, make)
 
@@ -364,4 +366,11 @@ def as_coroutine_function(function: Any) -> Any:
     if mark is not None:
         return mark(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return _flagged(function, inspect.CO_COROUTINE)
+
+
+def _flagged(function: Any, flag: int) -> Any:
+    """`inspect` reads what kind a function is from its code's flags. Since Python 3.11 nothing else does: it is
+    the first instruction that makes a coroutine or a generator."""
+    function.__code__ = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
     return function
