@@ -66,6 +66,7 @@ def test_a_callback_that_holds_the_loop(attentive: Watched, run: Run, work: Call
     hazard = attentive.hazard("TL108")
     assert hazard["place"]["function"] == work.__name__
     assert hazard["measures"]["seconds"] >= THRESHOLD
+    assert hazard["thread"] == "MainThread"  # not that of the watch
     assert [stack["title"] for stack in hazard["stacks"]] == ["this holds the loop", "the loop was started here"]
 
 

@@ -268,6 +268,7 @@ class Watch:
                 request=request.id if request else None,
                 conversation=request.conversation if request else None,
                 task=None if ended else task_of(owner),
+                thread=owner.thread_name,
                 measures={"seconds": round(block.seconds, 3), "ended": ended},
             )
         )

@@ -77,6 +77,7 @@ class Sighting:
         place: instead of the innermost user's place of `stack`.
         measures: figures, such as a depth or seconds.
         fix: instead of the catalogue's sentence.
+        thread: the name of the thread that it happened in, where that is not the one that tells it.
     """
 
     code: str
@@ -91,6 +92,7 @@ class Sighting:
     measures: dict[str, Any] = field(default_factory=dict)
     fix: str | None = None
     task: str | None = None
+    thread: str | None = None
 
 
 class Journal:
@@ -144,7 +146,7 @@ class Journal:
             "object": sighting.object,
             "stacks": [{"title": title, "frames": [f._asdict() for f in shown(stack)]} for title, stack in stacks],
             "task": sighting.task,
-            "thread": threading.current_thread().name,
+            "thread": sighting.thread or threading.current_thread().name,
             "request": sighting.request,
             "conversation": sighting.conversation,
             "requests": list(sighting.requests),
