@@ -237,7 +237,8 @@ def begin(
         meetings.tell(run, [sighting for sighting in seen if sighting is not None])
         for listener in beginning:
             listener(run)
-    except BaseException:  # strict: the run does not take place
+    except BaseException:  # strict: the run does not take place, and leaves nothing in the middle
+        run.notes["complete"] = True
         end(run, "abandoned")
         raise
     return run
