@@ -168,7 +168,7 @@ def _gunicorn(module: Any) -> None:
 def _configured(configuration: Any) -> dict[str, Any]:
     try:
         return {
-            "preload": bool(configuration.preload_app) or None,
+            "preload": bool(configuration.preload_app),
             "worker_class": str(configuration.worker_class_str),
             "workers": int(configuration.workers),
             "reloader": bool(configuration.reload) or None,

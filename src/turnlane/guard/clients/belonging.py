@@ -32,7 +32,8 @@ def install() -> None:
 
 
 def _forked() -> None:
-    if any(name in sys.modules for name in _PRE_FORK):
+    # Known where the server's settings have been seen.
+    if journals.where_is("preload") is None and any(name in sys.modules for name in _PRE_FORK):
         journals.note_where(preload=True)
 
 
