@@ -64,7 +64,6 @@ async def test_a_right_program_has_no_verdict_and_no_advice() -> None:
         ("overwrites", "TL204", (trials.TWO_AT_ONCE, trials.ONE_BY_ONE)),
         ("loops_around_loops", "TL305", (trials.FAILING,)),
         ("starts_over", "TL304", (trials.FAILING,)),
-        ("swallows", "TL505", (trials.REFUSING,)),
         ("bursts", "TL303", (trials.BURST,)),
         ("breaks_for_good", "TL207", (trials.FAILING_ONCE,)),
     ],
@@ -111,3 +110,11 @@ async def test_without_the_practice_provider_nothing_is_tried() -> None:
     report = await reported("swallows", practice=False)
     assert report.verdicts == ()
     assert sum(level.requests for level in report.levels) == len(report.requests)
+
+
+async def test_of_a_program_whose_output_nobody_reads_no_cause_is_called_swallowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only((trials.REFUSING,), monkeypatch)
+    report = await reported("swallows")
+    assert "TL505" not in report.codes
