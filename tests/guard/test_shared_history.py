@@ -147,8 +147,8 @@ def test_both_users_are_shown_where_the_program_asks(program: Any, watched: Watc
     with PracticeProvider.in_thread([Rule(say="Noted.")]) as provider:
         asyncio.run(talk(provider.base_url))
     stacks = watched.hazard("TL202")["stacks"]
-    print([[f["file"][-30:] + f["function"] for f in s["frames"]] for s in stacks])
-    assert [stack["frames"][-1]["function"] for stack in stacks] == ["turn", "turn"]
+    functions = [[frame["function"] for frame in stack["frames"]] for stack in stacks]
+    assert all("turn" in names and "AsyncCompletions.create" not in names for names in functions), functions
 
 
 def test_texts_of_anything() -> None:

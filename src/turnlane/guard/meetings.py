@@ -331,8 +331,8 @@ def sighting_of_two(
         message=message,
         stack=run.place_stack,
         stacks=with_stacks(
-            (f"{first}: {other.label}.{other.entry} in {other.who}", other.stack),
-            (f"this run: {run.label}.{run.entry} in {run.who}", run.stack),
+            (f"{first}: {other.label}.{other.entry} in {other.who}", other.place_stack),
+            (f"this run: {run.label}.{run.entry} in {run.who}", run.place_stack),
             (f"{name} was made here", watched.made),
         ),
         object=name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import linecache
 import os
 import sys
@@ -10,6 +12,8 @@ from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
 MAX_FRAMES: Final = 40
+CALLBACK: Final = asyncio.Handle._run.__code__
+"""What runs a callback of a loop that is written in Python."""
 
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _SERVES: Final = os.path.join(os.path.dirname(os.path.dirname(_OURS)), "runtime") + os.sep
@@ -49,16 +53,29 @@ NOWHERE: Final = Place("<unknown>", 0, "")
 
 
 def capture(skip: int = 1, *, limit: int = MAX_FRAMES) -> Stack:
-    """The stack of the caller, `skip` frames up, without the guard's own frames. About 5 microseconds."""
+    """The stack of the caller, `skip` frames up, without the guard's own frames. About 5 microseconds.
+
+    In a loop's callback it ends there: who started the loop has not called what a task does.
+    """
     try:
         frame: FrameType | None = sys._getframe(skip + 1)
     except ValueError:
         return NO_STACK
-    return of_frame(frame, limit=limit)
+    found: list[tuple[CodeType, int]] = []
+    while frame is not None and len(found) < limit:
+        code = frame.f_code
+        if code is CALLBACK:
+            break
+        if not code.co_filename.startswith(_OURS):
+            found.append((code, frame.f_lineno or 0))
+        elif found and code.co_name == "run_forever":  # a native loop's callbacks have no frame: its watch is next
+            break
+        frame = frame.f_back
+    return tuple(found)
 
 
 def of_frame(frame: FrameType | None, *, limit: int = MAX_FRAMES) -> Stack:
-    """The stack that ends in `frame`."""
+    """The stack that ends in `frame`, down to the thread's beginning."""
     found: list[tuple[CodeType, int]] = []
     while frame is not None and len(found) < limit:
         code = frame.f_code
@@ -80,6 +97,7 @@ def of_exception(error: BaseException, *, limit: int = MAX_FRAMES) -> Stack:
     return tuple(reversed(found[-limit:]))
 
 
+@functools.lru_cache(maxsize=4096)
 def is_users(file: str) -> bool:
     """Whether a file is part of the program that is watched: neither Python's, nor installed, nor ours."""
     if file.startswith("<"):

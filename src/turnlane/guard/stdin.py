@@ -56,7 +56,7 @@ def _report(how: str, prompt: str) -> None:
     request.notes["stdin"] = True
     run = runs.enclosing()
     stack = stacks.capture(3)
-    place_stack = run.stack if run is not None and not stacks.has_users(stack) else stack
+    place_stack = run.place_stack if run is not None and not stacks.has_users(stack) else stack
     who = f" for {run.label}" if run is not None else ""
     asks = f" ({prompt.strip()[:60]!r})" if prompt.strip() else ""
     journals.report(
@@ -64,7 +64,7 @@ def _report(how: str, prompt: str) -> None:
             code="TL504",
             message=f"{request.name} waits in {how}{asks}{who}: nobody types at a server's terminal.",
             stack=place_stack,
-            stacks=with_stacks(("it reads here", stack), ("the run that waits", run.stack if run else ())),
+            stacks=with_stacks(("it reads here", stack), ("the run that waits", run.place_stack if run else ())),
             object=run.label if run is not None else None,
             request=request.id,
             conversation=request.conversation,

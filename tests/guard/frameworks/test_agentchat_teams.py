@@ -118,6 +118,27 @@ def test_one_agent_in_two_teams(watched: Watched) -> None:
     assert watched.codes == {"TL205"}
 
 
+def test_the_place_of_a_shared_participant_is_the_handlers(watched: Watched) -> None:
+    """A participant runs in a task of its own, on a loop that a line of the program started: not the place."""
+
+    async def program(client: Client) -> None:
+        writer = assistant(client, "writer")
+
+        async def handler() -> str:
+            return await said(RoundRobinGroupChat([writer, assistant(client, "critic")], max_turns=2), "hello")
+
+        await asyncio.gather(*(in_request(handler) for _ in range(2)))
+
+    run(program)
+    hazard = watched.hazard("TL201")
+    assert hazard["object"] == "AssistantAgent 'writer'"
+    assert hazard["place"]["function"] == "said"
+    for stack in hazard["stacks"][:2]:
+        functions = [frame["function"] for frame in stack["frames"]]
+        assert "said" in functions
+        assert "run" not in functions
+
+
 def test_a_team_made_anew_in_the_place_of_another(watched: Watched) -> None:
     async def program(client: Client) -> None:
         agents: list[Any] = [assistant(client, "writer"), assistant(client, "critic")]
