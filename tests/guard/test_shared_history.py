@@ -70,6 +70,20 @@ def ask(module: Any, text: str, **keys: str) -> None:
         shared_history.asked(json.dumps({"model": "m", "messages": prompt}).encode())
 
 
+@pytest.mark.parametrize("word", ["zebra", "zażółć"])
+def test_a_leak_that_begins_late(program: Any, watched: Watched, word: str) -> None:
+    """After its first calls only a prompt that may hold a foreign text is looked at closely."""
+    module = program(SHAPES["list"] + "def alone(text):\n    return [text]\n")
+    shared, module.turn = module.turn, module.alone
+    for number in range(shared_history.FIRST_CALLS + 10):
+        ask(module, f"Where is my order {number}?", user_id=f"user-{number}")
+    assert watched.hazards == []
+    module.turn = shared
+    for user in ("ann", "bob", "cleo"):
+        ask(module, f"My secret word is {word} of {user}", user_id=user)
+    assert watched.codes == {"TL202"}
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_everybodys_messages(shape: str, program: Any, watched: Watched) -> None:
     module = program(SHAPES[shape])

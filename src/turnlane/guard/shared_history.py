@@ -7,7 +7,9 @@ asked with it. A store that is keyed by conversation never shows the last.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -29,17 +31,29 @@ MIN_TEXT: Final = 8
 MAX_PROMPT: Final = 500_000
 
 
+FIRST_CALLS: Final = 40
+"""So many model calls are looked at whatever they hold; later ones only if a foreign text may be in the prompt."""
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.:;?!-]+")
+"""What JSON leaves as it is, however it is written."""
+
+
 class Said(NamedTuple):
-    """What a request brought, and where it asked the model."""
+    """What a request brought, and where it asked the model.
+
+    `plain` has of each text a part by which it is quickly looked for in a prompt; empty bytes are in every prompt.
+    """
 
     request: Request
     own: frozenset[str]
+    plain: dict[str, bytes]
     stack: Stack
 
 
 _recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
 _states: dict[str, tuple[int, int, int]] = {}
 _told: set[str] = set()
+_calls = itertools.count(1)
 _lock = threading.RLock()
 
 
@@ -49,14 +63,24 @@ def asked(body: bytes) -> None:
     if request is None or not request.of_a_server:
         return
     own = own_texts(request)
-    stack = _stack()
     with _lock:
         others = [said for said in _recent if said.request is not request]
         if own and not any(said.request is request for said in _recent):
-            _recent.append(Said(request, own, stack))
+            _recent.append(Said(request, own, {text: _plain(text) for text in own}, _stack()))
+    if next(_calls) > FIRST_CALLS and not any(_may_be_in(body, said, own) for said in others):
+        return
     changed = [kept for kept in containers() if _has_changed(kept)]
     if others and changed and len(body) <= MAX_PROMPT:
-        _look(request, own, others, body, stack, changed)
+        _look(request, own, others, body, _stack(), changed)
+
+
+def _plain(text: str) -> bytes:
+    longest = max(_PLAIN.findall(text), key=len, default="")
+    return longest.encode() if len(longest) >= MIN_TEXT else b""
+
+
+def _may_be_in(body: bytes, said: Said, own: frozenset[str]) -> bool:
+    return any(plain in body for text, plain in said.plain.items() if text not in own)
 
 
 def _stack() -> Stack:
@@ -168,6 +192,8 @@ def install() -> None:
 
 def uninstall() -> None:
     """Forget everything. For tests."""
+    global _calls
+    _calls = itertools.count(1)
     _recent.clear()
     _states.clear()
     _told.clear()

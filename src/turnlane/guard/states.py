@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +26,8 @@ def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = No
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
             if patching.stand_in is not None:
                 self = patching.stand_in(self)
-            if runs.current.get() is not None:  # the framework's own, on the way of a run
+            # On the way of a run, or of another such method, it is the framework's own call.
+            if runs.current.get() is not None or not stacks.is_users(sys._getframe(1).f_code.co_filename):
                 return _done(original, self, args, kwargs, after, None)
             begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=False)
             made = _done(original, self, args, kwargs, after, begun)
