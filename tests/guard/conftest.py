@@ -20,7 +20,9 @@ class Watched:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        text = self.path.read_text() if self.path.exists() else ""
+        # Who reads while another thread writes may see a part of the last line.
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [record for record in self.records if record["kind"] == kind]
