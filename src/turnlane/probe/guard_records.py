@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from turnlane.guard.record_file import RecordFile
 from turnlane.probe.clock import Clock
 from turnlane.probe.report import Cause, Frame, Hazard, Place, Stack
 from turnlane.probe.tracebacks import without_particulars
@@ -16,24 +16,15 @@ Record = Mapping[str, Any]
 
 
 class GuardRecords:
-    """Reads the guard's file of JSON lines as it grows."""
+    """All that the guard has written, as its file grows."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+        self._file = RecordFile(path)
         self._records: list[Record] = []
 
     def read(self) -> Sequence[Record]:
-        """All records so far. A line that is not whole yet waits for the next time."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                fresh = file.read()
-        except OSError:
-            return self._records
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        self._records += filter(None, map(_parsed, whole.splitlines()))
+        """All records so far."""
+        self._records += self._file.new()
         return self._records
 
 
@@ -90,14 +81,6 @@ def merged(hazards: Iterable[Hazard]) -> tuple[Hazard, ...]:
         known = found.get(key)
         found[key] = replace(known, count=known.count + hazard.count) if known else hazard
     return tuple(found.values())
-
-
-def _parsed(line: bytes) -> Record | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _hazard(record: Record, clock: Clock, counts: Mapping[tuple[int, str], int]) -> Hazard:
