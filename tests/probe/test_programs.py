@@ -60,6 +60,15 @@ async def breaks(message: str) -> str:
 def inner(orders):
     return orders["P-404"]
 
+stumbled = []
+
+async def stumbles(message: str) -> str:
+    await ask(message)
+    if not stumbled:
+        stumbled.append(message)
+        raise TypeError("no date")
+    raise ValueError("half a file")
+
 async def needs_more(message: str, database) -> str:
     return ""
 '''
@@ -118,6 +127,13 @@ async def test_the_inner_exception_is_the_cause_with_its_line(folder: str) -> No
     causes = [request.cause for request in outcome.requests if request.cause]
     assert [cause.text for cause in causes] == ["KeyError: 'P-404'"] * 2
     assert all(cause.frames[-1].function == "inner" for cause in causes)
+
+
+async def test_what_only_the_first_request_met_is_told(folder: str) -> None:
+    report = await probed(ProbeOptions(target="handlers:stumbles", directory=folder, levels=(1,), rounds=1))
+    assert set(report.levels[0].errors) == {"ValueError: half a file"}
+    told = "The very first request, before the ramp, failed otherwise than all later ones: TypeError: no date."
+    assert told in report.notes
 
 
 async def test_a_parameter_that_nothing_fits_is_told(folder: str) -> None:

@@ -102,7 +102,7 @@ async def probe(
         hazards=session.hazards(),
         faults=found.faults,
         where=session.where,
-        notes=(*notes, *ramp_notes, *_habit_notes(session), *found.notes),
+        notes=(*notes, *_first_notes(first, outcomes), *ramp_notes, *_habit_notes(session), *found.notes),
     )
 
 
@@ -152,6 +152,16 @@ def _ended_early(session: Session, where: str) -> str:
     why = "--max-requests" if session.requests_left <= 0 else "--max-seconds"
     value = bounds.requests if session.requests_left <= 0 else f"{bounds.seconds:g}"
     return f"The probe ended {where}: {why} is {value}."
+
+
+def _first_notes(first: LevelOutcome, outcomes: Sequence[LevelOutcome]) -> Sequence[str]:
+    """How the very first request failed, if no later one failed like it: what it left may hide it for good."""
+    later = {cause for outcome in outcomes for cause in outcome.level.errors}
+    return tuple(
+        f"The very first request, before the ramp, failed otherwise than all later ones: {cause}."
+        for cause in first.level.errors
+        if cause not in later
+    )
 
 
 def _habit_notes(session: Session) -> Sequence[str]:
