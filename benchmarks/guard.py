@@ -116,6 +116,7 @@ def main() -> None:
             f"{found['ratio']:.3f} x (budget 1.05); hazards reported: {found['hazards'] or 'none'}"
         )
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
