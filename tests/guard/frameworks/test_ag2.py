@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ag2 = pytest.importorskip("ag2")
+ag2 = pytest.importorskip("ag2", reason="runs in an environment of its own: test_environments.py")
 import openai  # noqa: E402
 from ag2.config import OpenAIConfig  # type: ignore[import-not-found]  # noqa: E402
 

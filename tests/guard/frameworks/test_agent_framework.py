@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-openai = pytest.importorskip("openai")
+openai = pytest.importorskip("openai", reason="runs in an environment of its own: test_environments.py")
 agent_framework = pytest.importorskip("agent_framework")
 openai_client = pytest.importorskip("agent_framework.openai")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-autogen = pytest.importorskip("autogen")
+autogen = pytest.importorskip("autogen", reason="runs in an environment of its own: test_environments.py")
 
 from turnlane.guard import requests  # noqa: E402
 from turnlane.guard.requests import Request  # noqa: E402
