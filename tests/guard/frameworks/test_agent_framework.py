@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-openai = pytest.importorskip("openai", reason="runs in an environment of its own: test_environments.py")
-agent_framework = pytest.importorskip("agent_framework")
+openai = pytest.importorskip("openai")
+agent_framework = pytest.importorskip(
+    "agent_framework", reason="runs in an environment of its own: test_environments.py"
+)
 openai_client = pytest.importorskip("agent_framework.openai")
 
 
