@@ -104,3 +104,12 @@ def test_a_store_may_change_the_order_of_keys() -> None:
     other = {"version": "1", "llm": {"messages": [{"source": "user", "content": "hi"}]}}
     assert mark_of(one) == mark_of(other) != ()
     assert mark_of({"version": "1", "messages": []}) == ()
+
+
+async def test_a_row_that_all_read_before_it_is_written_again(watched: Watched) -> None:
+    """Users at once: the last who saved is whom all of them go on from."""
+    store: dict[str, Any] = {}
+    await turn(store, "row", "I am Ann, and my parrot is green", user_id="ann")
+    for user in ("bob", "cleo", "dan", "eve"):
+        await turn({"row": store["row"]}, "row", f"I am {user}", user_id=user)
+    assert watched.codes == {"TL206"}

@@ -38,6 +38,12 @@ _keyed: set[str] = set()
 _lock = threading.RLock()
 
 
+MANY: Final = 4
+"""So many users who load what one of them alone has saved read one place."""
+
+_readers: dict[tuple[str, Mark], set[str | None]] = {}
+
+
 def install() -> None:
     """Tell at a request's end: by then it is known whether a file was seen to be the place."""
     requests.ending.append(_tell)
@@ -47,6 +53,7 @@ def uninstall() -> None:
     """Forget all states."""
     with _lock:
         _saved.clear()
+        _readers.clear()
         _last.clear()
         _loads.clear()
         _keyed.clear()
@@ -85,7 +92,10 @@ def loaded(state: object, stack: Stack) -> None:
     if 0 < len(savers) < MAX_SAVERS and all(request.same_conversation(saver) is False for saver, _ in savers):
         met = _loads.setdefault(place, set())
         met.add(mark)
-        if len(met) >= ENOUGH and place not in _keyed:
+        readers = _readers.setdefault((place, mark), set()) if len(_readers) < MAX_STATES else set()
+        readers.add(request.conversation)
+        everybody = len(savers) == 1 and len(readers) >= MANY
+        if (len(met) >= ENOUGH or everybody) and place not in _keyed:
             request.notes.setdefault("foreign_state", (*savers[-1], stack))
             met.clear()
 
