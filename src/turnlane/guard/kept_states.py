@@ -25,6 +25,8 @@ MAX_SAVERS: Final = 4
 MAX_DEPTH: Final = 6
 ENOUGH: Final = 2
 """States of others that were loaded at one place before it is told."""
+MANY: Final = 4
+"""So many users who load what one of them alone has saved read one place."""
 MAX_TEXT: Final = 300
 
 Mark = tuple[tuple[int, str, str], ...]
@@ -32,16 +34,10 @@ Mark = tuple[tuple[int, str, str], ...]
 _saved: OrderedDict[Mark, list[tuple[Request, Stack]]] = OrderedDict()
 _last: list[Request] = []
 """Who has saved last, of all."""
-_loads: dict[str, set[Mark]] = {}
-"""By the place that loads: which states of others were met there."""
+_loads: dict[str, dict[Mark, set[str | None]]] = {}
+"""By the place that loads: which states of others were met there, and whose requests met them."""
 _keyed: set[str] = set()
 _lock = threading.RLock()
-
-
-MANY: Final = 4
-"""So many users who load what one of them alone has saved read one place."""
-
-_readers: dict[tuple[str, Mark], set[str | None]] = {}
 
 
 def install() -> None:
@@ -53,7 +49,6 @@ def uninstall() -> None:
     """Forget all states."""
     with _lock:
         _saved.clear()
-        _readers.clear()
         _last.clear()
         _loads.clear()
         _keyed.clear()
@@ -87,15 +82,16 @@ def loaded(state: object, stack: Stack) -> None:
         own = any(request.same_conversation(saver) for saver, _ in savers)
         if own and _last and request.same_conversation(_last[0]) is False:
             _keyed.add(place)
+    if place in _keyed:
+        return
     # What its own conversation has saved as well is its own, however alike another's is; what so many have saved
     # that not all of them are known, such as a greeting and its answer, may be its own.
     if 0 < len(savers) < MAX_SAVERS and all(request.same_conversation(saver) is False for saver, _ in savers):
-        met = _loads.setdefault(place, set())
-        met.add(mark)
-        readers = _readers.setdefault((place, mark), set()) if len(_readers) < MAX_STATES else set()
+        met = _loads.setdefault(place, {})
+        readers = met.setdefault(mark, set())
         readers.add(request.conversation)
         everybody = len(savers) == 1 and len(readers) >= MANY
-        if (len(met) >= ENOUGH or everybody) and place not in _keyed:
+        if len(met) >= ENOUGH or everybody:
             request.notes.setdefault("foreign_state", (*savers[-1], stack))
             met.clear()
 

@@ -109,45 +109,42 @@ def watch_entry(owner: type, name: str, watcher: Watcher) -> bool:
 def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
     """Watch an entry point that is awaited."""
 
-    def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if stand_in is not None:
-                self, args, kwargs = _with_stand_ins(self, args, kwargs)
-            if runs.within(self):
-                return original(self, *args, **kwargs)
-            stack = stacks.capture()
-            begun = Made(f"{label_of(self)}.{name}", stack, stream=False)
-            made = _awaited(watcher, original, self, args, kwargs, begun)
-            made.__qualname__ = getattr(original, "__qualname__", name)  # type: ignore[attr-defined]
-            begun.is_in(made)
-            return made
+    def drive(original: Any, self: Any, args: Any, kwargs: Any, begun: Made) -> Any:
+        made: Any = _awaited(watcher, original, self, args, kwargs, begun)
+        made.__qualname__ = getattr(original, "__qualname__", name)
+        return made
 
-        return as_coroutine_function(entry)
-
-    return replace(owner, name, make)
+    return replace(
+        owner, name, lambda original: as_coroutine_function(_begun_later(original, name, drive, stream=False))
+    )
 
 
 def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
     """Watch an entry point that is iterated with `async for`."""
 
     def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if stand_in is not None:
-                self, args, kwargs = _with_stand_ins(self, args, kwargs)
-            if runs.within(self):
-                return original(self, *args, **kwargs)
-            stack = stacks.capture()
-            begun = Made(f"{label_of(self)}.{name}", stack, stream=True)
-            made = _iterated(watcher, original, self, args, kwargs, begun)
-            begun.is_in(made)
-            return made
-
+        entry = _begun_later(original, name, functools.partial(_iterated, watcher), stream=True)
         # Not where nobody has tried what a flag does.
         return _flagged(entry, inspect.CO_ASYNC_GENERATOR) if sys.version_info < (3, 14) else entry
 
     return replace(owner, name, make)
+
+
+def _begun_later(original: Any, name: str, drive: Callable[..., Any], *, stream: bool) -> Any:
+    """An entry point that only makes something, which `drive` runs once it is awaited or iterated."""
+
+    @functools.wraps(original)
+    def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if stand_in is not None:
+            self, args, kwargs = _with_stand_ins(self, args, kwargs)
+        if runs.within(self):
+            return original(self, *args, **kwargs)
+        begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=stream)
+        made = drive(original, self, args, kwargs, begun)
+        begun.is_in(made)
+        return made
+
+    return entry
 
 
 def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:

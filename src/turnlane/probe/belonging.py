@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from turnlane.practice import RecordedRequest
-from turnlane.probe.canary import STRANGER, Canaries, Found, ordered_text
+from turnlane.probe.canary import Canaries, Found, ordered_text
 
 TAG: Final = "x-turnlane-request"
 """Header in which the guard says which request of the program makes a provider call."""
@@ -118,8 +118,3 @@ def is_reordered(request: Sent, prompts: Mapping[int, Prompt]) -> bool:
 def _out_of_order(words: Sequence[str], places: Mapping[str, int]) -> bool:
     met = [places[word] for word in words if word in places]
     return met != sorted(met)
-
-
-def is_stranger(found: Found) -> bool:
-    """Whether the word was given out by an earlier run of the probe."""
-    return found.said.user == STRANGER
