@@ -182,6 +182,7 @@ def test_a_standby_follows_and_takes_over(own_server: PostgresServer) -> None:
     own_server.execute("CREATE TABLE t AS SELECT 7 AS a")
     with own_server.standby() as standby:
         own_server.execute("INSERT INTO t VALUES (8)")
+        own_server.wait_for_followers()
         own_server.stop("fast")
         standby.promote()
         standby.execute("INSERT INTO t VALUES (9)")

@@ -200,6 +200,20 @@ class PostgresServer:
             raise PostgresFailed(f"the copy of PostgreSQL {self.version} failed:\n{follower.tail()}")
         return follower
 
+    def wait_for_followers(self) -> None:
+        """Return when a standby has all that was committed here. What it has not, it would never get from a stopped
+        primary: the stop waits only for standbys that are connected, which one that has just started may not be.
+
+        Raises:
+            PostgresFailed: none has after 30 s.
+        """
+        follows = "SELECT FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()"
+        until = time.monotonic() + _PATIENCE
+        while not self.execute(follows):
+            if time.monotonic() > until:
+                raise PostgresFailed(f"no standby follows PostgreSQL {self.version}:\n{self.tail()}")
+            time.sleep(0.005)
+
     def promote(self) -> None:
         """Make a standby the primary; returns when it takes writes."""
         self.execute("SELECT pg_promote()")
