@@ -33,7 +33,6 @@ MAX_FRAMES: Final = 80
 
 _CALLBACK: Final = asyncio.events.Handle._run.__code__
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
-_LOOPS_FILE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "loops.py")
 
 
 class Ping:
@@ -331,7 +330,7 @@ def callback_of(frame: FrameType | None) -> Any:
         code = frame.f_code
         if code is _CALLBACK:
             return frame
-        if code.co_name == "run_forever" and code.co_filename == _LOOPS_FILE:
+        if code.co_name == "run_forever" and stacks.is_ours(code):
             native = not isinstance(frame.f_locals.get("self"), asyncio.BaseEventLoop)
             return NATIVE if native and frame is not innermost else None
         frame = frame.f_back

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals
+from turnlane.guard import journals, stacks
 
 Patch = Callable[[ModuleType], None]
 
@@ -62,6 +62,7 @@ class _Finder(importlib.abc.MetaPathFinder):
                 yield finder.find_spec(name, path, target)
 
 
+@stacks.unseen_by_warnings
 def _patch_after(loader: Any, name: str) -> None:
     """Patch right after this loader has run the module.
 
@@ -75,8 +76,6 @@ def _patch_after(loader: Any, name: str) -> None:
         for patch in _patches.get(name, ()):
             _apply(patch, module)
 
-    # Python skips the frames of its import system when it counts up to the line that a warning is about.
-    exec_module.__code__ = exec_module.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     try:
         loader.exec_module = exec_module
     except AttributeError as error:  # a loader with slots, such as that of frozen modules

@@ -17,7 +17,7 @@ from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.stacks import Stack
 
-_ASYNCIO: Final = (os.path.dirname(asyncio.__file__) + os.sep, os.path.dirname(os.path.abspath(__file__)) + os.sep)
+_ASYNCIO: Final = (os.path.dirname(asyncio.__file__) + os.sep, *stacks.OURS)
 
 _made_for: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
 """Loops that `get_event_loop` made because there was none, and who asked."""

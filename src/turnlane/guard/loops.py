@@ -31,10 +31,7 @@ from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
 from turnlane.guard.stacks import Stack
 
-_MACHINERY: Final = (
-    os.path.dirname(asyncio.__file__) + os.sep,
-    os.path.dirname(os.path.abspath(__file__)) + os.sep,
-)
+_MACHINERY: Final = (os.path.dirname(asyncio.__file__) + os.sep, *stacks.OURS)
 _AWAITED: Final = re.compile(r"object (\w+) can't be used in 'await' expression")
 CHATS: Final = ("ChatResult", "RunResponse")
 

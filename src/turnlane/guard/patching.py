@@ -12,7 +12,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from turnlane.guard import journals, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
@@ -64,6 +64,8 @@ def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> bool:
         return False
     function = original.__func__ if isinstance(original, staticmethod | classmethod) else original
     made = make(function)
+    if stacks.is_ours(getattr(made, "__code__", _NO_CODE)):
+        stacks.unseen_by_warnings(made)
     with contextlib.suppress(AttributeError, TypeError):
         setattr(made, MARK, True)
     if isinstance(original, staticmethod | classmethod):
@@ -84,6 +86,7 @@ def undo_all() -> None:
 
 
 _ABSENT: Any = object()
+_NO_CODE: Final = compile("", "", "exec")
 
 
 def add(owner: Any, name: str, value: Any) -> None:
@@ -183,6 +186,7 @@ def _with_stand_ins(
     return stand_in(self), tuple(map(stand_in, args)), {name: stand_in(value) for name, value in kwargs.items()}
 
 
+@stacks.unseen_by_warnings
 def watch_construction(owner: type, role: Any, after: Callable[[Any], None] | None = None) -> None:
     """Note where objects of `owner` and of its subclasses are made: the outermost constructor's caller.
 
@@ -221,6 +225,7 @@ def _new_without_arguments(cls: type, /, *_: Any, **__: Any) -> Any:
     return object.__new__(cls)
 
 
+@stacks.unseen_by_warnings
 async def _awaited(
     watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
 ) -> Any:
@@ -241,6 +246,7 @@ async def _awaited(
     return result
 
 
+@stacks.unseen_by_warnings
 async def _iterated(
     watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
 ) -> AsyncGenerator[Any, Any]:
@@ -348,13 +354,6 @@ def label_of(thing: Any) -> str:
     except Exception:  # a property of the user's own class
         return kind
     return f"{kind} {own!r}" if isinstance(own, str) else kind
-
-
-def unseen_by_warnings(function: Any) -> Any:
-    """Python skips the frames of its import system when it counts up to the line that a warning is about: so it
-    does with those of `function`, which stands between a warning and that line."""
-    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
-    return function
 
 
 def as_coroutine_function(function: Any) -> Any:

@@ -9,14 +9,20 @@ import os
 import sys
 import sysconfig
 from types import CodeType, FrameType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 MAX_FRAMES: Final = 40
 CALLBACK: Final = asyncio.Handle._run.__code__
 """What runs a callback of a loop that is written in Python."""
 
-_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_SERVES: Final = os.path.join(os.path.dirname(os.path.dirname(_OURS)), "runtime") + os.sep
+_HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_UNSEEN: Final = "<turnlane.guard, as importlib._bootstrap>"
+"""The file of wrappers: Python skips frames whose file has these two names when it counts up to the line that a
+warning is about (`warnings.warn(stacklevel=...)`), and so it skips what stands between a warning and that line."""
+
+OURS: Final = (_HERE, _UNSEEN)
+"""How the files of the guard's own frames begin."""
+_SERVES: Final = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "runtime") + os.sep
 _STDLIB: Final = tuple(
     {os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")}
     | {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
@@ -52,6 +58,22 @@ NO_STACK: Final[Stack] = ()
 NOWHERE: Final = Place("<unknown>", 0, "")
 
 
+def unseen_by_warnings(function: Any) -> Any:
+    """The same function, and what it defines, as one that a warning's stack level does not count."""
+    function.__code__ = _unseen(function.__code__)
+    return function
+
+
+def _unseen(code: CodeType) -> CodeType:
+    inner = tuple(_unseen(value) if isinstance(value, CodeType) else value for value in code.co_consts)
+    return code.replace(co_filename=_UNSEEN, co_consts=inner)
+
+
+def is_ours(code: CodeType) -> bool:
+    """Whether it is the guard's own."""
+    return code.co_filename.startswith(OURS)
+
+
 def capture(skip: int = 1, *, limit: int = MAX_FRAMES) -> Stack:
     """The stack of the caller, `skip` frames up, without the guard's own frames. About 5 microseconds.
 
@@ -66,7 +88,7 @@ def capture(skip: int = 1, *, limit: int = MAX_FRAMES) -> Stack:
         code = frame.f_code
         if code is CALLBACK:
             break
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(OURS):
             found.append((code, frame.f_lineno or 0))
         elif found and code.co_name == "run_forever":  # a native loop's callbacks have no frame: its watch is next
             break
@@ -79,7 +101,7 @@ def of_frame(frame: FrameType | None, *, limit: int = MAX_FRAMES) -> Stack:
     found: list[tuple[CodeType, int]] = []
     while frame is not None and len(found) < limit:
         code = frame.f_code
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(OURS):
             found.append((code, frame.f_lineno or 0))
         frame = frame.f_back
     return tuple(found)
@@ -91,7 +113,7 @@ def of_exception(error: BaseException, *, limit: int = MAX_FRAMES) -> Stack:
     step = error.__traceback__
     while step is not None:
         code = step.tb_frame.f_code
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(OURS):
             found.append((code, step.tb_lineno or 0))
         step = step.tb_next
     return tuple(reversed(found[-limit:]))
@@ -102,7 +124,7 @@ def is_users(file: str) -> bool:
     """Whether a file is part of the program that is watched: neither Python's, nor installed, nor ours."""
     if file.startswith("<"):
         return file.startswith(("<ipython-input", "<stdin>", "<string>"))
-    return not (file.startswith((_OURS, *_STDLIB)) or any(part in file for part in _INSTALLED))
+    return not (file.startswith((*OURS, *_STDLIB)) or any(part in file for part in _INSTALLED))
 
 
 def is_pythons(file: str) -> bool:

@@ -31,7 +31,7 @@ def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = No
                 return _done(original, self, args, kwargs, after, None)
             begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=False)
             made = _done(original, self, args, kwargs, after, begun)
-            made.__qualname__ = getattr(original, "__qualname__", name)  # type: ignore[attr-defined]
+            made.__qualname__ = getattr(original, "__qualname__", name)
             begun.is_in(made)
             return made
 
@@ -40,6 +40,7 @@ def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = No
     return replace(owner, name, make)
 
 
+@stacks.unseen_by_warnings
 async def _done(
     original: Any,
     self: Any,

@@ -106,6 +106,7 @@ def _begin(
     return begin(name, behind, args, kwargs, about, skip=3)
 
 
+@stacks.unseen_by_warnings
 async def _in_call(call: ToolCall, items: Any) -> AsyncGenerator[Any, None]:
     iterator = items.__aiter__()
     try:

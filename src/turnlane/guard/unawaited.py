@@ -111,7 +111,7 @@ def at_exit() -> None:
 
 def install() -> None:
     """Listen where CPython tells of coroutines that are collected before they began."""
-    from turnlane.guard.patching import replace, unseen_by_warnings
+    from turnlane.guard.patching import replace
 
     def make(original: Any) -> Any:
         def _warn_unawaited_coroutine(coroutine: Any) -> None:
@@ -120,7 +120,7 @@ def install() -> None:
                 report(made)
             original(coroutine)
 
-        return unseen_by_warnings(functools.wraps(original)(_warn_unawaited_coroutine))
+        return functools.wraps(original)(_warn_unawaited_coroutine)
 
     replace(warnings, "_warn_unawaited_coroutine", make)
     for kind in (stacks.Frame, stacks.Place, ThreadTimes):

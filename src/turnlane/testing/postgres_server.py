@@ -201,8 +201,9 @@ class PostgresServer:
         return follower
 
     def wait_for_followers(self) -> None:
-        """Return when a standby has all that was committed here. What it has not, it would never get from a stopped
-        primary: the stop waits only for standbys that are connected, which one that has just started may not be.
+        """Return when a standby has all that was committed here.
+
+        Before a stop: that waits only for standbys that are connected, and one that has just started may not be.
 
         Raises:
             PostgresFailed: none has after 30 s.

@@ -126,6 +126,7 @@ class Call:
         _result(self.watcher, self.run, result)
         _end(self.run, "ended")
 
+    @stacks.unseen_by_warnings
     async def step(self, awaitable: Any) -> Any:
         """One part of its work."""
         self.begin()
@@ -187,7 +188,7 @@ def _followed(made: Any, call: Call) -> Any:
     """What the entry point returned, in its own kind."""
     if inspect.iscoroutine(made):
         outer = _awaited(made, call)
-        outer.__qualname__ = made.__qualname__  # type: ignore[attr-defined]
+        outer.__qualname__ = made.__qualname__
         call.made.is_in(outer)
         # When nobody awaits it, Python warns once, of the outer one.
         weakref.finalize(outer, _close, made).atexit = False
@@ -209,6 +210,7 @@ def _close(coroutine: Any) -> None:
         coroutine.close()
 
 
+@stacks.unseen_by_warnings
 async def _awaited(made: Any, call: Call) -> Any:
     result = await call.step(made)
     call.end(result=result)
@@ -218,6 +220,7 @@ async def _awaited(made: Any, call: Call) -> Any:
 unawaited.WATCHED.add(_awaited.__code__)
 
 
+@stacks.unseen_by_warnings
 async def _iterated(made: Any, call: Call) -> AsyncIterator[Any]:
     item: Any = None
     try:
