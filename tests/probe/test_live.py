@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from turnlane.probe.conditions import Conditions
@@ -54,5 +55,7 @@ def test_a_pipe_gets_lines() -> None:
     assert second.endswith("7 of 10 answered, 3 leaked, 1 lost messages, p50 250 ms")
 
 
-def test_which_of_both_is_asked_of_the_stream() -> None:
+def test_which_of_both_is_asked_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(progress(Terminal()), LiveTable)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(progress(Terminal()), PlainLines)  # it cannot draw over what it has shown

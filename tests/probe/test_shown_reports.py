@@ -10,7 +10,7 @@ from tests.probe.made_up import clean, request, shared_agent
 
 from turnlane.probe.html import page
 from turnlane.probe.plots import latency, troubles
-from turnlane.probe.report import Level
+from turnlane.probe.report import Evidence, FaultReport, Level
 from turnlane.probe.text import text
 from turnlane.probe.timeline import MAX_LANES, timeline
 
@@ -130,3 +130,26 @@ def test_the_text_names_cause_agent_tool_and_place() -> None:
     assert "user 0's prompt held zebra<script>, the word of user 1, 5 at once" in told
     assert "More: turnlane explain TL201" in told
     assert "\x1b[" not in told
+
+
+HOSTILE = "[/INST] [bold] \x1b[31m \x00 \u202e \ud800"
+
+
+def test_what_came_from_the_program_neither_breaks_the_text_nor_steers_the_terminal() -> None:
+    report = shared_agent()
+    evidence = (Evidence(experiment="5 at once", before=HOSTILE, after=HOSTILE),)
+    fault = FaultReport(fault="500=5%", met=1, shown_as={HOSTILE: 1}, repeated=(HOSTILE,))
+    verdict = replace(report.verdicts[0], summary=HOSTILE, evidence=evidence)
+    told = text(replace(report, verdicts=(verdict,), faults=(fault,), notes=(HOSTILE,)), width=300)
+    assert told.count("[/INST] [bold] \ufffd[31m \ufffd \ufffd \ufffd") == 6
+    assert "\x1b" not in told
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_cuts_none() -> None:
+    for width in (40, 80, 95):
+        table = text(clean(), width=width).split("\n\n")[1]
+        assert "users" in table
+        assert "lost" in table
+        assert "…" not in table
+        assert ("calls" in table) == (width > 40)
+        assert max(map(len, table.splitlines())) <= width

@@ -21,8 +21,9 @@ _WIDTH: Final = 30
 
 
 def progress(out: TextIO) -> Watcher:
-    """What shows the progress on `out`. Where that is a terminal it must be entered as a context manager."""
-    return LiveTable(Console(file=out)) if out.isatty() else PlainLines(out)
+    """What shows the progress on `out`. A `LiveTable` must be entered as a context manager."""
+    console = Console(file=out)
+    return LiveTable(console) if out.isatty() and not console.is_dumb_terminal else PlainLines(out)
 
 
 class PlainLines(Watcher):
@@ -44,6 +45,7 @@ class LiveTable(Watcher):
     """The table of levels that grows, the step that runs and a bar of it."""
 
     def __init__(self, console: Console) -> None:
+        self._console = console
         self._began = time.monotonic()
         self._levels: list[Level] = []
         self._step = ""
@@ -70,7 +72,7 @@ class LiveTable(Watcher):
         self._levels.append(outcome.level)
 
     def _shown(self) -> RenderableType:
-        parts: list[RenderableType] = [levels_table(self._levels)] if self._levels else []
+        parts: list[RenderableType] = [levels_table(self._levels, self._console.width)] if self._levels else []
         return Group(*parts, Text(""), self._line())
 
     def _line(self) -> Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,8 @@ from turnlane.probe.report import Evidence, Frame, Leak, Level, Report, RequestR
 
 MAX_CAUSES: Final = 6
 MAX_LEAKS: Final = 4
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would steer the reader's terminal, turn its text round, or cannot be encoded."""
 
 
 def text(report: Report, *, width: int = 100, color: bool = False) -> str:
@@ -28,18 +32,22 @@ def text(report: Report, *, width: int = 100, color: bool = False) -> str:
     """
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, force_terminal=color, color_system="standard" if color else None)
-    console.print(shown(report))
+    # What the program has said is in there.
+    printable = (
+        Segment(_UNPRINTABLE.sub("\ufffd", part.text), part.style) for part in console.render(shown(report, width))
+    )
+    console.print(Segments(printable), end="")
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def shown(report: Report) -> RenderableType:
-    """The report for a rich console."""
+def shown(report: Report, width: int) -> RenderableType:
+    """The report for a rich console of so many columns."""
     parts: list[RenderableType] = []
     for verdict in report.verdicts:
         parts += [_verdict(verdict), Text()]
     if not report.verdicts:
         parts += [Text(headline_of_clean(report), style="bold"), Text()]
-    parts.append(levels_table(report.levels))
+    parts.append(levels_table(report.levels, width))
     parts += _causes(report.requests)
     parts += _leaks(report.leaks)
     parts += _faults(report)
@@ -70,44 +78,21 @@ def _evidence(evidence: Sequence[Evidence]) -> Table:
         table.add_column(head)
     for one in evidence:
         vanished = "" if one.vanished is None else "vanished" if one.vanished else "stayed"
-        table.add_row(one.experiment, one.before, one.after, Text(vanished, style="green" if one.vanished else ""))
+        # As texts, not as rich's markup: a prompt may hold [/INST].
+        said = map(Text, (one.experiment, one.before, one.after))
+        table.add_row(*said, Text(vanished, style="green" if one.vanished else ""))
     return table
 
 
-def levels_table(levels: Sequence[Level]) -> Table:
-    """The levels so far: also the live table's rows."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for head in (
-        "users",
-        "requests",
-        "ok",
-        "errors",
-        "leaks",
-        "lost",
-        "p50",
-        "p99",
-        "provider",
-        "lag",
-        "files",
-        "calls",
-    ):
-        table.add_column(head, justify="right")
+def levels_table(levels: Sequence[Level], width: int) -> Table:
+    """The levels so far, with as many columns as fit: also the live table's rows."""
+    between = 2 if width >= _ROOM_FOR_GAPS else 1
+    table = Table(box=None, padding=(0, between, 0, 0), header_style="dim")
+    columns = _LEVEL if width >= _ROOM_FOR_ALL else _LEVEL[:_NEEDED]
+    for head, _ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
     for level in levels:
-        lost = None if level.lost is None else level.lost + (level.reordered or 0)
-        table.add_row(
-            str(level.concurrency),
-            str(level.requests),
-            str(level.succeeded),
-            _alarm(level.failed),
-            _alarm(level.leaks),
-            _alarm(lost),
-            seconds(level.p50),
-            seconds(level.p99),
-            seconds(level.provider_p50),
-            seconds(level.loop_lag),
-            "–" if level.open_files is None else str(level.open_files),
-            f"{level.provider_calls_per_request:.1f}",
-        )
+        table.add_row(*(cell(level) for _, cell in columns))
     return table
 
 
@@ -120,6 +105,26 @@ def seconds(value: float | None) -> str:
 
 def _alarm(number: int | None) -> Text:
     return Text("–") if number is None else Text(str(number), style="bold red" if number else "")
+
+
+_LEVEL: Final[Sequence[tuple[str, Callable[[Level], str | Text]]]] = (
+    ("users", lambda level: str(level.concurrency)),
+    ("requests", lambda level: str(level.requests)),
+    ("ok", lambda level: str(level.succeeded)),
+    ("errors", lambda level: _alarm(level.failed)),
+    ("leaks", lambda level: _alarm(level.leaks)),
+    ("lost", lambda level: _alarm(None if level.lost is None else level.lost + (level.reordered or 0))),
+    ("p50", lambda level: seconds(level.p50)),
+    ("p99", lambda level: seconds(level.p99)),
+    ("provider", lambda level: seconds(level.provider_p50)),
+    ("lag", lambda level: seconds(level.loop_lag)),
+    ("files", lambda level: "–" if level.open_files is None else str(level.open_files)),
+    ("calls", lambda level: f"{level.provider_calls_per_request:.1f}"),
+)
+"""The columns of a level; on a narrow terminal only the first `_NEEDED`."""
+_NEEDED: Final = 6
+_ROOM_FOR_ALL: Final = 80
+_ROOM_FOR_GAPS: Final = 95
 
 
 def _causes(requests: Sequence[RequestRecord]) -> list[RenderableType]:
@@ -153,7 +158,9 @@ def told_frame(frames: Sequence[Frame]) -> Frame:
 def _leaks(leaks: Sequence[Leak]) -> list[RenderableType]:
     if not leaks:
         return []
-    lines: list[RenderableType] = [Text(f"\n{len(leaks)} leaks, such as", style="bold")]
+    lines: list[RenderableType] = [
+        Text(f"\n{len(leaks)} leak{'s' if len(leaks) != 1 else ''}, such as", style="bold")
+    ]
     pairs = {(leak.seen_by, leak.owner, leak.where): leak for leak in reversed(leaks)}
     for leak in list(reversed(pairs.values()))[:MAX_LEAKS]:
         users = f"{leak.concurrency} at once"
@@ -170,7 +177,7 @@ def _faults(report: Report) -> list[RenderableType]:
         table.add_column(head)
     for fault in report.faults:
         shown_as = "; ".join(f"{number} × {told}" for told, number in fault.shown_as.items())
-        table.add_row(
+        told = (
             fault.fault,
             str(fault.met),
             str(fault.requests),
@@ -179,4 +186,5 @@ def _faults(report: Report) -> list[RenderableType]:
             f"{fault.calls_per_request:.1f}",
             "; ".join(fault.repeated) or "–",
         )
+        table.add_row(*map(Text, told))
     return [Text("\nInjected faults", style="bold"), Padding(table, (0, 2))]
