@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -30,19 +30,34 @@ def in_an_executor(ask: Callable[[], Any]) -> Any:
     return asyncio.run(main())
 
 
-def in_a_thread(ask: Callable[[], Any]) -> Any:
+def in_a_thread(ask: Callable[[], Any], kind: type[threading.Thread] = threading.Thread) -> Any:
     answers: queue.Queue[Any] = queue.Queue()
-    thread = threading.Thread(target=lambda: answers.put(ask()))
+    thread = kind(target=lambda: answers.put(ask()))
     thread.start()
     thread.join()
     return answers.get()
+
+
+class OfPython314(threading.Thread):
+    """There a thread's function runs in a context of the thread's own, which is an empty one."""
+
+    def __init__(self, target: Callable[[], Any]) -> None:
+        super().__init__(target=target)
+        self._context = Context()
+
+    def run(self) -> None:
+        self._context.run(super().run)
+
+
+def in_a_thread_of_python_3_14(ask: Callable[[], Any]) -> Any:
+    return in_a_thread(ask, OfPython314)
 
 
 def beside(ask: Callable[[], Any]) -> Any:
     return asyncio.run(asyncio.to_thread(ask))
 
 
-@pytest.mark.parametrize("hand_over", [in_a_pool, in_an_executor, in_a_thread, beside])
+@pytest.mark.parametrize("hand_over", [in_a_pool, in_an_executor, in_a_thread, in_a_thread_of_python_3_14, beside])
 def test_a_thread_does_the_work_of_a_request(
     watched: Watched, hand_over: Callable[[Callable[[], Any]], Any]
 ) -> None:

@@ -19,10 +19,12 @@ from turnlane.guard import requests, runs, stacks
 from turnlane.guard.patching import replace
 from turnlane.guard.stacks import NO_STACK, Stack
 
+MAX_FRAMES: Final = 12
+
 _TRAVELLING: Final[tuple[ContextVar[Any], ...]] = (requests.current, runs.current, runs.current_tool)
-
-
 _present = threading.local()
+_starting: dict[int, tuple[Any, ...]] = {}
+"""What travels to a thread that is being started, by the identity of its object."""
 
 
 def handed_over() -> Stack:
@@ -32,9 +34,6 @@ def handed_over() -> Stack:
     """
     found: Stack = getattr(_present, "stack", NO_STACK)
     return found
-
-
-MAX_FRAMES: Final = 12
 
 
 def install() -> None:
@@ -83,9 +82,6 @@ def _watched_submit(original: Any) -> Any:
     return submit
 
 
-_starting: dict[int, tuple[Any, ...]] = {}
-
-
 def _watched_start(original: Any) -> Any:
     @functools.wraps(original)
     def start(self: Any) -> Any:
@@ -103,11 +99,20 @@ def _watched_start(original: Any) -> Any:
 def _watched_bootstrap(original: Any) -> Any:
     @functools.wraps(original)
     def _bootstrap_inner(self: Any) -> Any:
-        for variable, value in zip(_TRAVELLING, _starting.pop(id(self), ()), strict=False):
-            variable.set(value)
+        values = _starting.pop(id(self), None)
+        context = getattr(self, "_context", None)  # Python 3.14: what the thread's function runs in
+        if values is not None and context is not None:
+            context.run(_set, values)
+        elif values is not None:
+            _set(values)
         return original(self)
 
     return _bootstrap_inner
+
+
+def _set(values: tuple[Any, ...]) -> None:
+    for variable, value in zip(_TRAVELLING, values, strict=True):
+        variable.set(value)
 
 
 def _serves_many(thread: Any) -> bool:
