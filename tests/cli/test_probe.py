@@ -6,11 +6,15 @@ import io
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.probe.made_up import clean, request
 
+from turnlane.cli.complaint import Complaint
 from turnlane.cli.main import main
+from turnlane.cli.probe import OutputFormat, Reported, _write
 
 from .conftest import Run
 
@@ -75,6 +79,52 @@ def test_the_program_ends_with_an_interrupted_probe(
     assert process.end() == 130
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_an_interrupted_probe_reports_what_it_has_seen(run: Run, shop: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ("--levels", "1,3", "--no-attribute", "--output-format", "json", "--output", str(report))
+    process = run("probe", f"{shop}:right", *words)
+    process.wait_for("3 users at once")
+    process.send(signal.SIGINT)
+    assert process.end() == 130
+    found = json.loads(report.read_text())
+    assert [level["concurrency"] for level in found["levels"]] == [1]
+    assert found["notes"][-1].startswith("The probe was interrupted")
+    assert process.stderr[-1] == "turnlane: The probe was interrupted: its report is incomplete."
+
+
+def test_one_request_in_all_is_a_report_too(run: Run, shop: str) -> None:
+    process = run("probe", f"{shop}:right", "--max-requests", "1")
+    assert process.end() == 0
+    assert any("--max-requests is 1" in line for line in process.stdout)
+
+
+def test_a_report_that_cannot_be_written_is_not_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Complaint, match="/dev/full cannot be written: No space left on device") as told:
+        _write(clean(), Reported(output=Path("/dev/full")))
+    assert told.value.status == 1
+    assert "Nothing went wrong in 4 requests." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output_format", ["full", "json", "html"])
+def test_a_report_is_written_whatever_the_program_has_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: OutputFormat
+) -> None:
+    report = replace(
+        clean(), requests=(request(1, 1, answer="half a \ud83d of a \U0001f600"),), notes=("\ud83d é",)
+    )
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    _write(report, Reported(output_format=output_format))
+    shown = raw.getvalue().decode("ascii")
+    _write(report, Reported(output_format=output_format, output=tmp_path / "report"))
+    written = (tmp_path / "report").read_text()
+    assert ("\\xe9" in shown and "é" in written) or output_format == "json"
+    if output_format == "json":
+        assert json.loads(shown) == json.loads(written) == json.loads(json.dumps(report.as_json()))
 
 
 @pytest.mark.parametrize(

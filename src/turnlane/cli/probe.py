@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,11 @@ from turnlane.probe.text import text
 from turnlane.probe.trouble import ProbeError
 
 OutputFormat = Literal["full", "json", "html"]
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as a shell gives it."""
+WIDTH = 100
+"""Columns of a report that no terminal shows."""
 
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
@@ -138,10 +145,16 @@ def probe(
     """
     failing = _failing(reported.fail_on)
     _check_writable(reported.output)
+    partial: list[Report] = []
     try:
         options = _options(target, addressed, provided, ramp)
         with _ended_by_signals():
-            report = asyncio.run(_probed(options, attributed=reported.attribute))
+            report = asyncio.run(_probed(options, attributed=reported.attribute, interrupted=partial.append))
+    except KeyboardInterrupt:
+        if not partial:
+            raise Complaint("The probe was interrupted before it had seen anything.", INTERRUPTED) from None
+        _write(partial[0], reported)
+        raise Complaint("The probe was interrupted: its report is incomplete.", INTERRUPTED) from None
     except ProbeError as error:
         raise Complaint(str(error)) from None
     except PortUnavailable as error:
@@ -176,11 +189,15 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     handler(signal.SIGINT, frame)
 
 
-async def _probed(options: ProbeOptions, *, attributed: bool) -> Report:
+async def _probed(options: ProbeOptions, *, attributed: bool, interrupted: Callable[[Report], None]) -> Report:
     watcher = progress(sys.stderr)
     with watcher if isinstance(watcher, LiveTable) else nullcontext():
         return await run(
-            options, attributor=attribution_with_check if attributed else None, watcher=watcher, ready=_where_to
+            options,
+            attributor=attribution_with_check if attributed else None,
+            watcher=watcher,
+            ready=_where_to,
+            interrupted=interrupted,
         )
 
 
@@ -267,22 +284,37 @@ def _fails(report: Report, failing: frozenset[str]) -> bool:
 
 def _check_writable(output: Path | None) -> None:
     """Told before the probe, not after two minutes of it."""
-    if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
-        raise Complaint(f"{output} cannot be written: name a file in a folder that exists with --output")
+    if output is None:
+        return
+    if output.is_dir() or not os.access(output if output.exists() else output.absolute().parent, os.W_OK):
+        raise Complaint(f"{output} cannot be written: name a file in a folder that you may write to with --output")
 
 
 def _write(report: Report, reported: Reported) -> None:
     if reported.output is None:
-        color = sys.stdout.isatty() and reported.output_format == "full"
-        sys.stdout.write(_rendered(report, reported.output_format, color=color))
+        _show(report, reported.output_format)
         return
+    told = _rendered(report, reported.output_format)
     try:
-        reported.output.write_text(_rendered(report, reported.output_format, color=False), encoding="utf-8")
+        # A program may answer half of a character, which no encoding has.
+        reported.output.write_text(told, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise Complaint(f"{reported.output} cannot be written: {error.strerror}", FAILED) from None
+        _show(report, reported.output_format)
+        raise Complaint(
+            f"{reported.output} cannot be written: {error.strerror}. The report went to the standard output.",
+            FAILED,
+        ) from None
 
 
-def _rendered(report: Report, wanted: OutputFormat, *, color: bool) -> str:
+def _show(report: Report, wanted: OutputFormat) -> None:
+    color = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if color else WIDTH
+    told = _rendered(report, wanted, width=width, color=color)
+    encoding = sys.stdout.encoding
+    sys.stdout.write(told.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _rendered(report: Report, wanted: OutputFormat, *, width: int = WIDTH, color: bool = False) -> str:
     if wanted == "json":
-        return json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n"
-    return page(report) if wanted == "html" else text(report, color=color)
+        return json.dumps(report.as_json(), indent=1) + "\n"
+    return page(report) if wanted == "html" else text(report, width=width, color=color)

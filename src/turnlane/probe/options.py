@@ -124,6 +124,7 @@ async def run(
     attributor: Callable[[Prepared], Attributor] | None = None,
     watcher: Watcher | None = None,
     ready: Callable[[Session], None] | None = None,
+    interrupted: Callable[[Report], None] | None = None,
 ) -> Report:
     """Probe.
 
@@ -132,6 +133,7 @@ async def run(
         attributor: makes what finds the causes; None leaves the verdicts empty.
         watcher: hears of the progress.
         ready: called when the provider listens, before the first request.
+        interrupted: is given the report of what was seen, if the probe is cancelled after its first level.
 
     Raises:
         ProbeError: the target cannot be probed; the text says why and what to do.
@@ -142,7 +144,7 @@ async def run(
         if ready is not None:
             ready(session)
         attribute = attributor(made) if attributor is not None else None
-        return await probe(session, made.plan, attribute=attribute, watcher=watcher)
+        return await probe(session, made.plan, attribute=attribute, watcher=watcher, interrupted=interrupted)
 
 
 def target_of(options: ProbeOptions) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -68,8 +69,39 @@ Attributor = Callable[[Session, Sequence[LevelOutcome], Watcher], Awaitable[Attr
 """Finds the causes of what the ramp showed, with as many levels more as the session's bounds allow."""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What a probe has seen so far."""
+
+    session: Session
+    outcomes: list[LevelOutcome] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    found: Attribution = field(default_factory=Attribution)
+
+    def report(self) -> Report:
+        session = self.session
+        return Report(
+            target=session.target.name,
+            started=session.clock.started(),
+            seconds=session.clock.now(),
+            levels=tuple(outcome.level for outcome in self.outcomes),
+            leaks=tuple(leak for outcome in self.outcomes for leak in outcome.leaks),
+            verdicts=self.found.verdicts,
+            requests=tuple(request for outcome in self.outcomes for request in outcome.requests),
+            hazards=session.hazards(),
+            faults=self.found.faults,
+            where=session.where,
+            notes=(*self.notes, *self.found.notes),
+        )
+
+
 async def probe(
-    session: Session, plan: Plan, *, attribute: Attributor | None = None, watcher: Watcher | None = None
+    session: Session,
+    plan: Plan,
+    *,
+    attribute: Attributor | None = None,
+    watcher: Watcher | None = None,
+    interrupted: Callable[[Report], None] | None = None,
 ) -> Report:
     """Probe the session's target.
 
@@ -78,32 +110,35 @@ async def probe(
         plan: what to run.
         attribute: finds the causes; None leaves the verdicts empty.
         watcher: hears of the progress.
+        interrupted: is given the report of what was seen, if the probe is cancelled after its first level.
 
     Raises:
         ProbeError: the target cannot be probed; the text says why and what to do.
     """
-    watcher = watcher or Watcher()
+    seen = _Seen(session)
+    try:
+        await _look(seen, plan, attribute, watcher or Watcher())
+    except asyncio.CancelledError:
+        if interrupted is not None and seen.outcomes:
+            seen.notes.append("The probe was interrupted: this is what was seen until then.")
+            interrupted(seen.report())
+        raise
+    return seen.report()
+
+
+async def _look(seen: _Seen, plan: Plan, attribute: Attributor | None, watcher: Watcher) -> None:
+    session = seen.session
     session.listeners.append(watcher.talk)
     watcher.step("starting the program" if session.target.starts else "asking the program")
     first, notes = await _first_message(session, plan.base)
-    outcomes, ramp_notes = await _ramp(session, plan, first, watcher)
-    _check_reached(session, [first, *outcomes])
-    found = await attribute(session, outcomes, watcher) if attribute is not None else Attribution()
+    seen.notes += notes
+    ramp_notes = await _ramp(seen, plan, first, watcher)
+    _check_reached(session, [first, *seen.outcomes])
+    seen.notes += (*_first_notes(first, seen.outcomes), *ramp_notes, *_habit_notes(session))
+    if attribute is not None and seen.outcomes:
+        seen.found = await attribute(session, seen.outcomes, watcher)
     watcher.step("stopping the program" if session.target.starts else "done")
     await session.stop_program()
-    return Report(
-        target=session.target.name,
-        started=session.clock.started(),
-        seconds=session.clock.now(),
-        levels=tuple(outcome.level for outcome in outcomes),
-        leaks=tuple(leak for outcome in outcomes for leak in outcome.leaks),
-        verdicts=found.verdicts,
-        requests=tuple(request for outcome in outcomes for request in outcome.requests),
-        hazards=session.hazards(),
-        faults=found.faults,
-        where=session.where,
-        notes=(*notes, *_first_notes(first, outcomes), *ramp_notes, *_habit_notes(session), *found.notes),
-    )
 
 
 async def _first_message(session: Session, base: Conditions) -> tuple[LevelOutcome, Sequence[str]]:
@@ -114,11 +149,10 @@ async def _first_message(session: Session, base: Conditions) -> tuple[LevelOutco
     return outcome, (*noted, *notes)
 
 
-async def _ramp(
-    session: Session, plan: Plan, first: LevelOutcome, watcher: Watcher
-) -> tuple[list[LevelOutcome], list[str]]:
+async def _ramp(seen: _Seen, plan: Plan, first: LevelOutcome, watcher: Watcher) -> Sequence[str]:
+    """Run the levels one after the other; says why, if it ends before the last."""
+    session = seen.session
     rounds = _affordable_rounds(session, plan, first)
-    outcomes: list[LevelOutcome] = []
     for concurrency in plan.levels:
         watcher.step(f"{concurrency} {'user' if concurrency == 1 else 'users'} at once")
         # A program that answers slower with every user more must leave time to find out why.
@@ -126,14 +160,14 @@ async def _ramp(
         conditions = replace(plan.base, concurrency=concurrency, rounds=rounds, turns=plan.turns, seconds=seconds)
         outcome = await session.run_level(conditions)
         if not outcome.requests:
-            return outcomes, [_ended_early(session, f"before {concurrency} users at once")]
-        outcomes.append(outcome)
+            return [_ended_early(session, f"before {concurrency} users at once")]
+        seen.outcomes.append(outcome)
         watcher.level(outcome)
         if outcome.cut:
-            return outcomes, [_ended_early(session, f"while {concurrency} users were talking")]
+            return [_ended_early(session, f"while {concurrency} users were talking")]
         if _nobody_answered(outcome):
-            return outcomes, [f"With {concurrency} at once nobody got an answer, so the ramp ended there."]
-    return outcomes, []
+            return [f"With {concurrency} at once nobody got an answer, so the ramp ended there."]
+    return ()
 
 
 def _affordable_rounds(session: Session, plan: Plan, first: LevelOutcome) -> int:
