@@ -101,6 +101,11 @@ class Shop:
     async def no_model(self, request: Request) -> Response:
         return JSONResponse({"answer": "Hello."})
 
+    async def halves(self, request: Request) -> Response:
+        """Ends in the middle of an emoji."""
+        await request.json()
+        return Response(r'{"answer": "Hello \ud83d"}', media_type="application/json")
+
     async def hangs(self, request: Request) -> Response:
         await asyncio.Event().wait()
         return Response()

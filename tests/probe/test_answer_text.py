@@ -71,3 +71,13 @@ def test_pages_are_told_from_texts() -> None:
     assert is_html("  <!DOCTYPE html><html>")
     assert not is_html('{"html": "<html>"}')
     assert html_text("<html><body><script>var x</script><p>Sign in</p></body></html>") == "Sign in"
+
+
+@pytest.mark.parametrize("depth", [900, 200_000])
+def test_a_body_that_nests_too_deep_is_taken_as_it_is(depth: int) -> None:
+    for opening, closing in (("[", "]"), ('{"answer":', "}"), ('{"error":', "}")):
+        body = opening * depth + "1" + closing * depth
+        for text in (body, f"data: {body}"):
+            assert answer_text(text, "application/json").startswith(("data", opening, "1"))
+            assert error_in(text, "application/json") is None or depth == 900
+            assert refusal_text(text, "application/json")

@@ -229,6 +229,18 @@ async def test_a_program_that_hangs_is_measured_with_less_patience() -> None:
     assert any("nobody got an answer" in note for note in report.notes)
 
 
+async def test_what_cannot_be_sent_is_one_sentence() -> None:
+    with pytest.raises(ProbeError, match=r"POST \S+ cannot be sent: .*ascii"):
+        await probed("right", headers={"x-said": "{prompt} ü"})
+
+
+async def test_half_a_character_of_an_answer_is_told_as_history() -> None:
+    json = {"message": "{prompt}", "messages": "{messages}"}
+    async with talking_to("halves", json=json) as session:
+        outcome = await session.run_level(ALONE)
+    assert [request.status for request in outcome.requests] == [200, 200]
+
+
 async def test_nobody_there() -> None:
     side = PracticeSide()
     async with Session(http_target("http://127.0.0.1:9/chat", TEMPLATE), side) as session:

@@ -60,6 +60,13 @@ def test_an_openai_address_with_and_without_its_path(address: str) -> None:
         (ProbeOptions(url="http://localhost", start="PORT=1"), "holds no command"),
         (ProbeOptions(url="http://localhost", script="gone.yaml"), "gone.yaml"),
         (ProbeOptions(url="http://localhost", upstream="api.openai.com"), "--upstream must be"),
+        (ProbeOptions(url="http://localhost", upstream="http://[::1"), "--upstream must be"),
+        (ProbeOptions(url="http://localhost", upstream="http://x:99999/v1"), "--upstream must be"),
+        (ProbeOptions(url=f"http://{'a' * 70}/"), "has no address"),
+        (ProbeOptions(url="http://localhost", json='{"m": "{prompt}", "t": NaN}'), "NaN is no number of JSON"),
+        (ProbeOptions(url="http://localhost", headers={"x-key": "sécret"}), "--header 'x-key' holds"),
+        (ProbeOptions(url="http://localhost", headers={"x-key": "sécret\nb"}), "--header 'x-key' holds"),
+        (ProbeOptions(url="http://localhost", headers={"x key": "secret"}), "--header 'x key' holds"),
         (ProbeOptions(url="http://localhost", upstream="http://x/v1", inject="500=5%"), "leave out --script"),
         (ProbeOptions(url="http://localhost", inject="what=5%"), "what"),
     ],
@@ -68,6 +75,7 @@ def test_what_makes_no_sense_is_one_sentence(options: ProbeOptions, sentence: st
     with pytest.raises(ProbeError, match=sentence.replace("{", r"\{")) as caught:
         prepared(options)
     assert "\n" not in str(caught.value)
+    assert "cret" not in str(caught.value)
 
 
 def test_a_port_that_is_left_open_is_chosen_once_for_all() -> None:

@@ -15,6 +15,8 @@ _ERROR_FIELDS: Final = ("error", "errors", "detail", "exception", "message", "ti
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 _MARKUP: Final = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
+_UNREADABLE: Final = (ValueError, RecursionError)
+"""What comes of a body that is no JSON, or nests deeper than JSON can be read."""
 
 
 def answer_text(body: str, content_type: str, path: str | None = None) -> str:
@@ -25,13 +27,13 @@ def answer_text(body: str, content_type: str, path: str | None = None) -> str:
         content_type: its media type.
         path: where in a JSON answer, as `choices.0.message.content`; None looks for the usual fields.
     """
-    if "event-stream" in content_type or body.startswith(("data:", "event:", 'f:{"')):
-        return _stream_text(body)
     try:
+        if "event-stream" in content_type or body.startswith(("data:", "event:", 'f:{"')):
+            return _stream_text(body)
         value = json.loads(body)
-    except ValueError:
+        return _shown(at(value, path) if path else _spoken(value))
+    except _UNREADABLE:
         return body
-    return _shown(at(value, path) if path else _spoken(value))
 
 
 def at(value: Any, path: str) -> Any:
@@ -48,15 +50,15 @@ def at(value: Any, path: str) -> Any:
 
 def error_in(body: str, content_type: str) -> str | None:
     """What an answer that claims success says of an error: a top-level `error` beside no text; else None."""
-    if "event-stream" in content_type or body.startswith("data:"):
-        return next((found for event in _events(body) if (found := _error_event(event))), None)
     try:
+        if "event-stream" in content_type or body.startswith("data:"):
+            return _stream_error(body)
         value = json.loads(body)
-    except ValueError:
+        if not isinstance(value, Mapping) or any(value.get(name) for name in _TEXT_FIELDS if name != "message"):
+            return None
+        return _error_text(value["error"]) if value.get("error") else None
+    except _UNREADABLE:
         return None
-    if not isinstance(value, Mapping) or any(value.get(name) for name in _TEXT_FIELDS if name != "message"):
-        return None
-    return _error_text(value["error"]) if value.get("error") else None
 
 
 def refusal_text(body: str, content_type: str) -> str:
@@ -64,10 +66,11 @@ def refusal_text(body: str, content_type: str) -> str:
     if "html" in content_type or is_html(body):
         return html_text(body)
     try:
-        value = json.loads(body)
-    except ValueError:
-        return _stream_error(body) or _first_line(body)
-    return _error_text(value)
+        if body.startswith(("data:", "event:")):
+            return _stream_error(body) or _first_line(body)
+        return _error_text(json.loads(body))
+    except _UNREADABLE:
+        return _first_line(body)
 
 
 def is_html(body: str) -> bool:
@@ -84,8 +87,6 @@ def html_text(body: str) -> str:
 
 
 def _stream_error(body: str) -> str | None:
-    if not body.startswith(("data:", "event:")):
-        return None
     return next((found for event in _events(body) if (found := _error_event(event))), None)
 
 

@@ -271,7 +271,7 @@ class Session:
     def _redirects(self) -> dict[str, str]:
         """Every model call goes to the probe's provider, but for the program's calls of itself."""
         parts = urlsplit(self.target.url)
-        return {ANY: self.side.base_url, f"{parts.scheme}://{parts.netloc}": ""}
+        return {ANY: self.side.base_url, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}": ""}
 
     def _environment(self, conditions: Conditions) -> dict[str, str]:
         base = {**os.environ, **self.target.environment}

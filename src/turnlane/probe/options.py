@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ DEFAULT_TEMPLATE: Final[Mapping[str, str]] = {
     "user_id": "{user}",
 }
 _BODILESS: Final = ("GET", "DELETE", "HEAD")
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~\w-]+:[\t -~]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ def prepared(options: ProbeOptions) -> Prepared:
     Raises:
         ProbeError: it makes no sense, or the target is on another machine.
     """
+    _check_headers(options.headers)
     target = target_of(options)
     check_reach(target.host, allow_remote=options.allow_remote)
     injection = parse_injection(options.inject) if options.inject else None
@@ -169,6 +172,15 @@ def target_of(options: ProbeOptions) -> Target:
     else:
         made = _http(options)
     return _started(replace(made, directory=options.directory), options.start)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            # The value may be a key: it is not shown.
+            raise ProbeError(
+                f"--header {name!r} holds what a header cannot: its name or value is not plain ASCII text."
+            )
 
 
 def _function(options: ProbeOptions) -> Target:

@@ -14,6 +14,7 @@ from turnlane.probe.drive import Session
 from turnlane.probe.openapi import chat_operation
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import RequestRecord
+from turnlane.probe.target import shown_address
 from turnlane.probe.trouble import ProbeError
 
 PATIENCE_AFTER_HANG: Final = 5.0
@@ -69,7 +70,7 @@ async def _advice(session: Session, request: RequestRecord) -> str:
     found = chat_operation(document)
     if found is not None:
         sent = f" --json '{json.dumps(found.json)}'" if found.json is not None else f" --method {found.method}"
-        return f" Its own description says: --url {session.target.origin}{found.url}{sent}"
+        return f" Its own description says: --url {shown_address(session.target.origin)}{found.url}{sent}"
     paths = paths_of(document)
     return f" It has: {', '.join(paths[:12])}." if paths else ""
 
@@ -89,8 +90,8 @@ def _trouble(session: Session, request: RequestRecord, outcome: LevelOutcome) ->
     target, status = session.target, request.status
     if request.cause is not None and request.cause.kind == "no connection":
         return _no_connection(session)
-    if request.cause is not None and request.cause.kind == "bad address":
-        return f"{target.shown_url!r} is no address of a program: {request.cause.message}."
+    if request.cause is not None and request.cause.kind == "cannot be sent":
+        return f"{target.method} {target.shown_url} cannot be sent: {request.cause.message}."
     if request.cause is not None and request.cause.kind in ("led away", "untrusted"):
         return (
             f"{target.method} {target.shown_url}: {request.cause.message}. Give the address of the program itself "

@@ -18,8 +18,9 @@ def check_reach(host: str, *, allow_remote: bool) -> None:
     """
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise ProbeError(f"{host} has no address ({error.strerror or error}): check its spelling.") from None
+    except (OSError, UnicodeError) as error:  # a name may be longer than a name can be
+        why = getattr(error, "strerror", None) or error
+        raise ProbeError(f"{host} has no address ({why}): check its spelling.") from None
     remote = sorted(address for address in found if not _is_loopback(address))
     if remote and not allow_remote:
         raise ProbeError(

@@ -107,7 +107,8 @@ class Speaker:
         )
         started = time.monotonic()
         answered, left = await self._ask(wire, request)
-        text = answer_text(answered.body, answered.content_type, self._target.answer)
+        told = answer_text(answered.body, answered.content_type, self._target.answer)
+        text = told.encode("utf-8", "replace").decode()  # half a character cannot be sent back as history
         failed = _failed(answered)
         if not failed:
             self._history.append((prompt, text))
@@ -150,8 +151,8 @@ class Speaker:
             return Answered(None, read.text, read.kind, told), leaves
         except httpx2.HTTPError as error:
             return Answered(read.status, read.text, read.kind, _broken(error)), False
-        except httpx2.InvalidURL as error:
-            return Answered(None, "", "", connection_cause("bad address", str(error))), False
+        except (httpx2.InvalidURL, ValueError) as error:
+            return Answered(None, "", "", connection_cause("cannot be sent", str(error))), False
         return Answered(read.status, read.text, read.kind), False
 
     async def _exchange(self, wire: WireRequest, request: str, read: _Read) -> None:

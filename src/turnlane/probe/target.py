@@ -101,9 +101,7 @@ class Target:
         if extra and isinstance(body, dict):
             body = {**body, **extra}
         headers = {name: str(value) for name, value in filled(dict(self.headers), values).items()}
-        return WireRequest(
-            self.method, filled(self.url, in_url) if names_in(self.url) else self.url, headers, body
-        )
+        return WireRequest(self.method, filled(self.url, in_url), headers, body)
 
     def at_port(self, port: int) -> Target:
         """The same with `{port}` in its address and its command replaced."""
@@ -133,7 +131,7 @@ def http_target(
     Raises:
         ProbeError: the address is none, or nothing of what a user says would be sent.
     """
-    checked_address(url)
+    _check_address(url)
     if not speaks(url, template, dict(headers or {})):
         raise ProbeError(
             "Nothing in the request holds what the user says: write {prompt} where the message belongs, "
@@ -158,7 +156,7 @@ def openai_target(
     Raises:
         ProbeError: the address is none.
     """
-    checked_address(base_url)
+    _check_address(base_url)
     body: dict[str, Any] = {"model": model, "messages": "{messages}", "user": "{user}"}
     return Target(
         name=f"{shown_address(base_url)} ({model})",
@@ -178,14 +176,17 @@ def shown_address(url: str) -> str:
     return _KEY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
 
 
-def checked_address(url: str) -> None:
-    """Raise ProbeError unless `url` is the address of something behind HTTP."""
+def is_address(url: str) -> bool:
+    """Whether `url` is the address of something behind HTTP."""
     try:
         parts = urlsplit(url.replace("{port}", "1"))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        usable = False
-    if not usable:
+        return False
+
+
+def _check_address(url: str) -> None:
+    if not is_address(url):
         raise ProbeError(
             f"{shown_address(url)!r} is no address of a program: write it as http://127.0.0.1:8000/chat."
         )

@@ -26,12 +26,16 @@ def parsed(text: str) -> Json:
         ProbeError: it is no JSON.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError as error:
         hint = ""
         if re.search(r"(?<!\")\{(?:prompt|conversation|user|messages)\}", text):
             hint = ' Put quotes around the names in braces, as in \'{"message": "{prompt}"}\'.'
         raise ProbeError(f"--json is not JSON: {error}.{hint}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def speaks(*parts: Json) -> bool:

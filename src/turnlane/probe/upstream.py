@@ -17,6 +17,7 @@ from turnlane.probe.answer_text import refusal_text
 from turnlane.probe.belonging import TAG
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.reach import is_this_machine
+from turnlane.probe.target import is_address
 from turnlane.probe.trouble import ProbeError
 
 _OWN: Final = frozenset(
@@ -39,8 +40,7 @@ class RecordingProxy:
     """
 
     def __init__(self, upstream: str, port: int = 0) -> None:
-        parts = urlsplit(upstream)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_address(upstream):
             raise ProbeError("--upstream must be the address of a provider, such as https://api.openai.com/v1.")
         self._upstream = upstream.rstrip("/")
         self._wanted_port = port
