@@ -124,9 +124,8 @@ class Stepped:
         try:
             for identity, root in self.watch.plan.roots.items():
                 found = changed(before.get(identity), entries(root.read()))
-                if lines is not None and lines.wrote(
-                    identity
-                ):  # perhaps what was there already, as two that count do
+                if lines is not None and lines.wrote(identity):
+                    # Perhaps what was there already, as two that count do.
                     found |= {
                         entry
                         for missed, entry, _, _ in self.watch.missed
@@ -225,17 +224,12 @@ def _stale(plan: Plan, identity: Identity, waiting: Waiting) -> bool:
     """Whether code that waited there had read the state before, and changes it after without reading it again."""
     for number, (code, offset) in enumerate(waiting):
         inner = waiting[number + 1][0] if number + 1 < len(waiting) else None
-        if any(
-            at > offset and at <= last for last in _last(plan, code, identity) for at in plan.reads(code, identity)
-        ):
+        last = max(plan.writes(code, identity), default=-1)
+        if any(offset < at <= last for at in plan.reads(code, identity)):
             return False
         if any(at < offset and not _is_call(plan, code, at, inner) for at in plan.reads(code, identity)):
             return True
     return False
-
-
-def _last(plan: Plan, code: types.CodeType, identity: Identity) -> list[int]:
-    return [max(plan.writes(code, identity), default=-1)]
 
 
 def _is_call(plan: Plan, code: types.CodeType, offset: int, inner: types.CodeType | None) -> bool:

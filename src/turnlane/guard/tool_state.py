@@ -36,8 +36,15 @@ PLAIN: Final = (
     "LOAD_GLOBAL",
     "LOAD_NAME",
     "LOAD_ATTR",
-    "CACHE",
 )
+
+_TWO_IN_ONE: Final = {
+    "LOAD_FAST_LOAD_FAST": ("LOAD_FAST", "LOAD_FAST"),
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("LOAD_FAST", "LOAD_FAST"),
+    "STORE_FAST_LOAD_FAST": ("STORE_FAST", "LOAD_FAST"),
+    "STORE_FAST_STORE_FAST": ("STORE_FAST", "STORE_FAST"),
+}
+"""Instructions of Python 3.13 and later, and those of Python 3.11 that do the same."""
 
 Identity = tuple[int, str]
 
@@ -114,7 +121,7 @@ def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
     if code in plan.uses:
         return code
     found = plan.uses.setdefault(code, [])
-    steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
+    steps = list(_steps(code))
     plan.calls[code] = [(step.offset, _line(step)) for step in steps if step.opname.startswith("CALL")]
     aliases: dict[str, Root] = {}
     for number, step in enumerate(steps):
@@ -128,6 +135,18 @@ def _look_into(function: Any, plan: Plan, depth: int) -> types.CodeType | None:
             if use.root is not None and not use.reads:
                 plan.roots[use.root.identity] = use.root
     return code
+
+
+def _steps(code: types.CodeType) -> Iterator[dis.Instruction]:
+    """The instructions of a code, named as in Python 3.11."""
+    for step in dis.get_instructions(code):
+        if step.opname in _TWO_IN_ONE:
+            for opname, argval in zip(_TWO_IN_ONE[step.opname], step.argval, strict=True):
+                yield step._replace(opname=opname, argval=argval)
+        elif step.opname == "BINARY_OP" and step.argrepr == "[]":  # Python 3.14
+            yield step._replace(opname="BINARY_SUBSCR")
+        else:
+            yield step
 
 
 _GETTING: Final = ("LOAD_METHOD", "BINARY_SUBSCR", "PRECALL", "CALL", "PUSH_NULL", "BUILD_MAP", "BUILD_LIST")
@@ -258,7 +277,7 @@ def _worked_on(root: Root, steps: list[dis.Instruction], number: int, start: int
         if step.opname == "BINARY_SUBSCR" and inner is None:  # stock[item]["pieces"]: of an entry
             inner, keys = index, 0
             continue
-        keys += step.opname in PLAIN and step.opname not in (*ATTRIBUTES, "CACHE")
+        keys += step.opname in PLAIN and step.opname not in ATTRIBUTES
         if step.opname in ATTRIBUTES:
             if index in (start, (inner or -2) + 1) and step.argval in MUTATORS:
                 yield Use(offset, line, root)

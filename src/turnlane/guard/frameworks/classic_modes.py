@@ -77,4 +77,4 @@ def not_awaited(entry: str, stack: Stack) -> None:
 def _is_awaited(code: CodeType, call: int) -> bool:
     """Whether the result of the call at this offset is what the next instruction awaits."""
     following = (instruction.opname for instruction in dis.get_instructions(code) if instruction.offset > call)
-    return next((name for name in following if name != "CACHE"), "") == "GET_AWAITABLE"
+    return next(following, "") == "GET_AWAITABLE"
