@@ -12,7 +12,7 @@ from typing import Any
 
 from turnlane.guard import journals, stacks
 
-Patch = Callable[[ModuleType], None]
+Patch = Callable[[ModuleType], object]
 
 _patches: dict[str, list[Patch]] = {}
 _looking = threading.local()

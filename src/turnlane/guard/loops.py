@@ -9,6 +9,7 @@ import inspect
 import os
 import re
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
@@ -43,8 +44,11 @@ def install() -> None:
     when_imported("uvloop", lambda module: _patch_loop_class(module.Loop))
     for name in ("nest_asyncio", "nest_asyncio2"):
         when_imported(name, _patch_nest)
-    when_imported("anyio._core._eventloop", _patch_anyio)
-    when_imported("asgiref.sync", _patch_asgiref)
+    # `anyio` itself imports the name after this module of it has run.
+    when_imported("anyio._core._eventloop", lambda module: replace(module, "run", _watched_start("anyio.run")))
+    when_imported(
+        "asgiref.sync", lambda module: replace(module.AsyncToSync, "__call__", _watched_start("async_to_sync"))
+    )
     legacy_loops.install()
     self_deadlock.install()
     at_import.install()
@@ -73,12 +77,7 @@ def _patch_runners() -> None:
         @functools.wraps(original)
         def run(main: Any, *args: Any, **kwargs: Any) -> Any:
             fresh = before("asyncio.run", main, only_coroutines=True)
-            try:
-                return original(main, *args, **kwargs)
-            except TypeError as error:
-                if fresh:
-                    look_at(error)
-                raise
+            return _run(fresh, original, main, *args, **kwargs)
 
         return run
 
@@ -90,16 +89,22 @@ def _patch_runners() -> None:
         @functools.wraps(original)
         def run(self: Any, coro: Any, *args: Any, **kwargs: Any) -> Any:
             fresh = before("Runner.run", coro, only_coroutines=True)
-            try:
-                return original(self, coro, *args, **kwargs)
-            except TypeError as error:
-                if fresh:
-                    look_at(error)
-                raise
+            return _run(fresh, original, self, coro, *args, **kwargs)
 
         return run
 
     replace(asyncio.Runner, "run", make_method)
+
+
+@stacks.unseen_by_warnings
+def _run(fresh: bool, original: Any, *args: Any, **kwargs: Any) -> Any:
+    """Start a loop; what leaves it may say that a finished chat was awaited."""
+    try:
+        return original(*args, **kwargs)
+    except TypeError as error:
+        if fresh:
+            look_at(error)
+        raise
 
 
 def _patch_loop_class(kind: type) -> None:
@@ -121,12 +126,7 @@ def _watched_until_complete(original: Any) -> Any:
     @functools.wraps(original)
     def run_until_complete(self: Any, future: Any) -> Any:
         fresh = before("run_until_complete", future, loop=self)
-        try:
-            return original(self, future)
-        except TypeError as error:
-            if fresh:
-                look_at(error)
-            raise
+        return _run(fresh, original, self, future)
 
     return run_until_complete
 
@@ -193,7 +193,7 @@ def _seen(
 def _runnable(main: Any, only_coroutines: bool) -> bool:
     if only_coroutines and sys.version_info < (3, 14):
         # A future is refused too, but that is not a finished call.
-        return inspect.iscoroutine(main) or asyncio.iscoroutine(main) or asyncio.isfuture(main)
+        return asyncio.iscoroutine(main) or asyncio.isfuture(main)
     return inspect.isawaitable(main) or asyncio.isfuture(main)
 
 
@@ -305,27 +305,15 @@ def _patch_nest(module: ModuleType) -> None:
     replace(module, "apply", make)
 
 
-def _patch_anyio(module: ModuleType) -> None:
+def _watched_start(entry: str) -> Callable[[Any], Any]:
+    """Makes a wrapper of a function that starts a loop of its own for something that is no coroutine yet."""
+
     def make(original: Any) -> Any:
         @functools.wraps(original)
-        def run(func: Any, *args: Any, **kwargs: Any) -> Any:
-            before("anyio.run", None)
-            return original(func, *args, **kwargs)
+        def start(*args: Any, **kwargs: Any) -> Any:
+            before(entry, None)
+            return original(*args, **kwargs)
 
-        return run
+        return start
 
-    wrapped = make(module.run)
-    replace(module, "run", lambda _: wrapped)
-    # `anyio` itself imports the name after this module has run.
-
-
-def _patch_asgiref(module: ModuleType) -> None:
-    def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-            before("async_to_sync", None)
-            return original(self, *args, **kwargs)
-
-        return __call__
-
-    replace(module.AsyncToSync, "__call__", make)
+    return make

@@ -9,6 +9,7 @@ import platform
 import sys
 import threading
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, Final
 
 from turnlane.guard import journals, runs, versions
@@ -86,9 +87,7 @@ def loop() -> dict[str, Any]:
         running = None
     if running is not None:
         found = {"kind": kind_of(running), "thread": threading.current_thread().name, "owner": owner()}
-    if any(getattr(sys.modules.get(name), "_nest_patched", False) for name in ("asyncio",)) or getattr(
-        running, "_nest_patched", False
-    ):
+    if getattr(asyncio, "_nest_patched", False) or getattr(running, "_nest_patched", False):
         found["nest_asyncio"] = True
     found["debug"] = bool(running.get_debug()) if running is not None else None
     return {name: value for name, value in found.items() if value is not None}
@@ -102,37 +101,33 @@ def kind_of(running: asyncio.AbstractEventLoop) -> str:
     return "proactor" if "Proactor" in kind.__name__ else "asyncio"
 
 
-_OWNERS: Final = (
-    ("uvicorn", "uvicorn"),
-    ("hypercorn", "hypercorn"),
-    ("ipykernel", "the notebook's kernel"),
-    ("IPython", "IPython"),
-    ("streamlit", "streamlit"),
-    ("chainlit", "chainlit"),
-    ("anyio", "anyio"),
-    ("pytest_asyncio", "pytest-asyncio"),
-    ("_pytest", "pytest"),
-    ("tornado", "tornado"),
-    ("aiohttp", "aiohttp"),
-    ("sanic", "sanic"),
-    ("asgiref", "asgiref"),
-)
+_OWNERS: Final = {
+    "uvicorn": "uvicorn",
+    "hypercorn": "hypercorn",
+    "ipykernel": "the notebook's kernel",
+    "IPython": "IPython",
+    "streamlit": "streamlit",
+    "chainlit": "chainlit",
+    "anyio": "anyio",
+    "pytest_asyncio": "pytest-asyncio",
+    "_pytest": "pytest",
+    "tornado": "tornado",
+    "aiohttp": "aiohttp",
+    "sanic": "sanic",
+    "asgiref": "asgiref",
+}
+"""Packages that start loops, and what they are called here."""
 
 
 def owner() -> str:
     """Who has started the loop that runs in this thread: the nearest of those that are known, below the loop."""
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     below = False
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if below:
-            for package, known in _OWNERS:
-                if name.partition(".")[0] == package:
-                    return known
-        elif frame.f_code.co_name in ("run_forever", "run_until_complete"):
-            below = True
-        if frame.f_back is None:
-            break
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if below and package in _OWNERS:
+            return _OWNERS[package]
+        below = below or frame.f_code.co_name in ("run_forever", "run_until_complete")
         frame = frame.f_back
     return "the program"
 

@@ -51,8 +51,6 @@ def _application(module: ModuleType, *, name: str) -> None:
 
 
 def _uvicorn(module: ModuleType) -> None:
-    journals.note_where(server="uvicorn")
-
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def load(self: Any) -> None:
@@ -65,8 +63,6 @@ def _uvicorn(module: ModuleType) -> None:
 
 
 def _hypercorn(module: ModuleType) -> None:
-    journals.note_where(server="hypercorn")
-
     def make(original: Any) -> Any:
         @functools.wraps(original)
         async def __call__(self: Any, scope: Scope, receive: Receive, send: Send, *rest: Any) -> Any:

@@ -8,7 +8,6 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals
 from turnlane.guard.hosts.calls import watch, wrapped
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
@@ -22,7 +21,6 @@ def install() -> None:
 
 
 def _streamlit(module: ModuleType) -> None:
-    journals.note_where(server="streamlit")
     watch(module.ScriptRunner, "_run_script", _script_run)
 
 
@@ -33,8 +31,6 @@ def _script_run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
 
 
 def _chainlit(module: ModuleType) -> None:
-    journals.note_where(server="chainlit")
-
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def wrap_user_function(user_function: Any, *args: Any, **kwargs: Any) -> Any:

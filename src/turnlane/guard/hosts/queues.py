@@ -6,7 +6,6 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals
 from turnlane.guard.hosts.calls import watch, with_arguments, wrapped
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
@@ -16,7 +15,6 @@ from turnlane.guard.requests import Request
 def install() -> None:
     """Wait for each of them."""
     when_imported("celery.app.trace", _celery)
-    when_imported("celery.apps.worker", _celery_worker)
     when_imported("rq.job", _rq)
     when_imported("dramatiq.actor", _dramatiq)
 
@@ -37,18 +35,6 @@ def _celery_task(name: str, task: Any, args: tuple[Any, ...], kwargs: dict[str, 
         :3
     ]
     return with_arguments(Request("celery", f"task {name}", id=str(uuid)), task.run, task_args, task_kwargs)
-
-
-def _celery_worker(module: ModuleType) -> None:
-    def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def on_before_init(self: Any, *args: Any, **kwargs: Any) -> Any:
-            journals.note_where(server="celery")
-            return original(self, *args, **kwargs)
-
-        return on_before_init
-
-    replace(module.Worker, "on_before_init", make)
 
 
 def _rq(module: ModuleType) -> None:
