@@ -416,3 +416,37 @@ def test_no_secret_of_the_command_is_in_the_first_record(tmp_path: Path) -> None
     run_watched(tmp_path, "program.py", "--db-password", "hunter2", "--api-key=abcdef1", "--port", "8000")
     first = json.loads((tmp_path / "records").read_text().splitlines()[0])
     assert first["argv"][1:] == ["program.py", "--db-password", "***", "--api-key=***", "--port", "8000"]
+
+
+FORKS = """
+import os, sys, threading
+from turnlane import guard
+from turnlane.guard.frameworks import classic_chats
+
+guard.install(output=os.devnull, summary=False)
+modules = [module for name, module in tuple(sys.modules.items()) if name.startswith("turnlane.guard.")]
+modules = [module for module in modules if hasattr(module, "_lock")]
+taken, over = threading.Event(), threading.Event()
+
+def work():
+    for module in modules:
+        module._lock.acquire()
+    taken.set()
+    over.wait()
+
+threading.Thread(target=work).start()
+taken.wait()
+if os.fork() == 0:
+    print([module.__name__ for module in modules if not module._lock.acquire(blocking=False)], flush=True)
+    os._exit(0)
+os.wait()
+over.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_what_a_thread_held_at_a_fork_holds_up_nobody_in_the_child(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKS)
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr

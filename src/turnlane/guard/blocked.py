@@ -16,7 +16,7 @@ import time
 from types import FrameType
 from typing import Any, Final
 
-from turnlane.guard import block_verdict, journals, loop_owners, requests, stacks
+from turnlane.guard import block_verdict, journals, locks, loop_owners, requests, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.loop_owners import Owner
 from turnlane.guard.meetings import with_stacks
@@ -274,7 +274,7 @@ class Watch:
 
 
 _watch: Watch | None = None
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def install() -> None:
@@ -311,8 +311,7 @@ def _retire(watch: Watch) -> bool:
 
 
 def _forked() -> None:
-    global _watch, _lock
-    _lock = threading.RLock()
+    global _watch
     _watch = None
 
 

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Any, Final, NamedTuple
 
-from turnlane.guard import audit, journals, requests, runs, stacks
+from turnlane.guard import audit, journals, locks, requests, runs, stacks
 from turnlane.guard.executors import handed_over
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import different_users, with_stacks
@@ -49,7 +49,7 @@ class Write(NamedTuple):
 
 _numbers = itertools.count(1)
 _writes: OrderedDict[str, deque[Write]] = OrderedDict()
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 _looking = threading.local()
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 import re
-import threading
 import types
 from collections import OrderedDict
 from typing import Any, Final
 
-from turnlane.guard import holders, journals, meetings, runs
+from turnlane.guard import holders, journals, locks, meetings, runs
 from turnlane.guard.meetings import different_users, sighting_of_two
 from turnlane.guard.runs import Run
 
@@ -57,7 +55,7 @@ def _text(message: Any) -> str:
 
 
 _handed: OrderedDict[int, Handed] = OrderedDict()
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def handed(run: Run, messages: Any, *, code: str = "TL202", apart: bool = False, cleared: bool = False) -> None:
@@ -125,13 +123,3 @@ def _keeps_by_key(holder: object, thing: object, depth: int) -> bool:
     if any(value is thing and FIELD.match(str(name)) for name, value in tuple(holder.items())):
         return _is_kept_by_key(holder, depth - 1)  # a record, or the arguments of a call
     return True
-
-
-def _forked() -> None:
-    """In a child after a fork: a thread of the parent may have held the lock."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

@@ -8,12 +8,11 @@ takes two states of others, and no user who finds his own again after somebody e
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from turnlane.guard import journals, requests, stacks
+from turnlane.guard import journals, locks, requests, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.requests import Request
@@ -37,7 +36,7 @@ _last: list[Request] = []
 _loads: dict[str, dict[Mark, set[str | None]]] = {}
 """By the place that loads: which states of others were met there, and whose requests met them."""
 _keyed: set[str] = set()
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def install() -> None:

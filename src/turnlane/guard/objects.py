@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from turnlane.guard import requests, stacks
+from turnlane.guard import locks, requests, stacks
 from turnlane.guard.stacks import NO_STACK, Stack
 
 Role = Literal["agent", "team", "chat", "context", "memory", "termination", "session", "client", "tool"]
@@ -83,7 +83,7 @@ keep_arguments = False
 """Set by `install` when an experiment needs them."""
 
 _known: dict[int, Watched] = {}
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def known(thing: object) -> Watched | None:
@@ -136,7 +136,5 @@ def every(role: Role | None = None) -> list[tuple[Any, Watched]]:
 
 def forked() -> None:
     """In a child after a fork: runs of the parent's threads are not in this process."""
-    global _lock
-    _lock = threading.RLock()
     for watched in tuple(_known.values()):  # what a run held may be collected with it
         watched.active.clear()

@@ -8,14 +8,13 @@ import itertools
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
-from turnlane.guard import journals
+from turnlane.guard import journals, locks
 from turnlane.guard.journal import HazardError
 from turnlane.guard.stacks import Stack
 
@@ -157,7 +156,7 @@ current: ContextVar[Request | None] = ContextVar("turnlane_guard_request", defau
 
 active: set[Request] = set()
 """The requests that this process works on now."""
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 ending: list[Any] = []
 """Called with each request when it ends: those that watch what is left behind."""
 
@@ -204,6 +203,4 @@ def end(request: Request) -> None:
 
 def forked() -> None:
     """In a child after a fork: the parent's requests are not ours."""
-    global _lock
-    _lock = threading.RLock()
     active.clear()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Final, Literal
 
-from turnlane.guard import objects, requests
+from turnlane.guard import locks, objects, requests
 from turnlane.guard.objects import TITLES, Role, Watched
 from turnlane.guard.requests import Failure, Request
 from turnlane.guard.stacks import NO_STACK, Stack, has_users, of_exception
@@ -23,9 +23,7 @@ from turnlane.guard.stacks import NO_STACK, Stack, has_users, of_exception
 Outcome = Literal["running", "ended", "failed", "cancelled", "abandoned"]
 
 _numbers = itertools.count(1)
-_lock = threading.RLock()
-# A collection may happen while it is held, and end a run whose stream is collected: so it is here, and wherever
-# the guard has a lock.
+_lock = locks.free_after_fork()
 
 RECURSION: Final = 3
 """So many runs inside each other's tools, of objects made at one place, are a recursion."""
@@ -323,7 +321,5 @@ def described(watched: Watched, label: str) -> str:
 
 def forked() -> None:
     """In a child after a fork."""
-    global _lock
-    _lock = threading.RLock()
     going.clear()
     objects.forked()

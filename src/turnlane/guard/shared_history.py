@@ -10,13 +10,12 @@ import contextlib
 import itertools
 import json
 import re
-import threading
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from turnlane.guard import journals, requests, runs, stacks
+from turnlane.guard import journals, locks, requests, runs, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.long_lived import Kept, containers, joined, last_items, texts
 from turnlane.guard.long_lived import forget as forget_containers
@@ -54,7 +53,7 @@ _recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
 _states: dict[str, tuple[int, int, int]] = {}
 _told: set[str] = set()
 _calls = itertools.count(1)
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def asked(body: bytes) -> None:

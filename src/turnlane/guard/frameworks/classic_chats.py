@@ -6,14 +6,12 @@ not the agent but the pair, in either direction, or the group chat that a manage
 
 from __future__ import annotations
 
-import os
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from turnlane.guard import objects
+from turnlane.guard import locks, objects
 from turnlane.guard.objects import Role, Watched
 
 
@@ -24,7 +22,7 @@ class Pair:
 
 
 _pairs: WeakKeyDictionary[Any, WeakKeyDictionary[Any, Pair]] = WeakKeyDictionary()
-_lock = threading.RLock()
+_lock = locks.free_after_fork()
 
 
 def pair_of(one: Any, other: Any) -> Pair:
@@ -75,13 +73,3 @@ def chats_of(agent: Any) -> Iterator[Watched]:
         watched = objects.known(pair)
         if watched is not None:
             yield watched
-
-
-def _forked() -> None:
-    """In a child after a fork: a thread of the parent may have held the lock."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
