@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -85,7 +85,11 @@ class _Assessment:
         self._calls = {number: self._call(prompt) for number, prompt in self.prompts.items()}
         self._processes = material.guard.processes()
         self._causes = self._all_causes()
+        self._rounds = {spoken.id: spoken.round for spoken in material.spoken}
         self._leaks = self._all_leaks()
+        self._leaked: dict[str, dict[str, None]] = {}
+        for leak in self._leaks:
+            self._leaked.setdefault(leak.seen_request, {})[leak.owner] = None
 
     def outcome(self) -> LevelOutcome:
         material = self._material
@@ -134,7 +138,7 @@ class _Assessment:
             answer=(spoken.text if not spoken.failed else spoken.answered.body)[:MAX_SHOWN_ANSWER],
             cause=self._causes.get(spoken.id),
             calls=tuple(self._calls[number] for number in sent.calls),
-            leaked=tuple(dict.fromkeys(leak.owner for leak in self._leaks if leak.seen_request == spoken.id)),
+            leaked=tuple(self._leaked.get(spoken.id, ())),
             lost=self._is_lost(sent),
             reordered=self._is_reordered(sent),
             process=self._processes.get(spoken.id),
@@ -210,10 +214,6 @@ class _Assessment:
                 owner_request=one.said.request,
                 seen_request=seen_by.id,
             )
-
-    @property
-    def _rounds(self) -> Mapping[str, int]:
-        return {spoken.id: spoken.round for spoken in self._material.spoken}
 
     def _level(self, requests: Sequence[RequestRecord]) -> Level:
         seconds = sorted(request.seconds for request in requests)
