@@ -54,7 +54,7 @@ serve: $(STAMP) ## serve examples/support.py on 127.0.0.1:8080 (real provider wi
 	  exec $(BIN)/turnlane serve examples/support.py --host $(HOST) --port $(PORT) $$practice
 
 test: install ## run the whole suite
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --timeout 300
 
 lint: install ## format and lint
 	$(BIN)/ruff format --check .

@@ -38,8 +38,18 @@ def test_a_project_with_nothing_wrong(run: Run, tmp_path: Path) -> None:
     assert "never run" not in process.said
 
 
+def test_an_interpreter_in_the_current_folder(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    process = run("doctor", "--python", "./python")
+    assert process.end() == 0, process.said
+
+
 def test_what_can_not_be_asked(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "babbles"
+    script.write_bytes(b"#!/bin/sh\nprintf '\\377\\376 no\\n' >&2\nexit 1\n")
+    script.chmod(0o700)
     for words, told in [
+        (["--python", str(script)], "can't be asked"),
         (["no-such-folder"], "is not a folder"),
         (["--python", "no-such-python"], "can't be run"),
         (["--python", "/bin/ls"], "can't be asked"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,8 +91,18 @@ def test_commands_that_can_not_be_run(run: Run, tmp_path: Path) -> None:
     assert (status, "there is no command no-such-program" in text) == (127, True)
     status, text = said(run, "--", "./app.py")
     assert (status, "run it as `python ./app.py`" in text) == (126, True)
-    status, text = said(run, "--output", "no/such/folder.jsonl", "--", "true")
-    assert (status, "name another file with --output" in text) == (2, True)
+    for output in ("no/such/folder.jsonl", os.devnull):
+        status, text = said(run, "--output", output, "--", "true")
+        assert (status, "name another file with --output" in text) == (2, True)
+
+
+def test_a_reader_that_has_seen_enough_does_not_change_the_exit_status(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "turnlane.cli.main", "guard", "--", sys.executable, program(tmp_path, ASKS)]
+    with os.fdopen(writer, "w") as stderr:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, timeout=60)
+    assert done.returncode == 7
 
 
 def test_a_command_that_is_not_watched_is_told_of(run: Run) -> None:

@@ -413,9 +413,35 @@ def test_the_guard_is_loaded_where_nothing_forks(tmp_path: Path) -> None:
 
 def test_no_secret_of_the_command_is_in_the_first_record(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("")
-    run_watched(tmp_path, "program.py", "--db-password", "hunter2", "--api-key=abcdef1", "--port", "8000")
+    run_watched(tmp_path, "program.py", "--db-password", "hunter2", "--api-key=p@ss word", "--port=80")
     first = json.loads((tmp_path / "records").read_text().splitlines()[0])
-    assert first["argv"][1:] == ["program.py", "--db-password", "***", "--api-key=***", "--port", "8000"]
+    assert first["argv"][1:] == ["program.py", "--db-password", "***", "--api-key=***", "--port=80"]
+
+
+HAZARD_AND_FORK = """
+import asyncio, contextlib, os, sys
+from turnlane import guard
+
+guard.install(output="records")
+
+async def nested():
+    with contextlib.suppress(RuntimeError):
+        asyncio.run(None)
+
+asyncio.run(nested())
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_child_after_a_fork_sums_up_what_it_has_seen_itself(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(HAZARD_AND_FORK)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.count("no hazard seen") == done.stderr.count("1 hazard seen") == 1
 
 
 FORKS = """

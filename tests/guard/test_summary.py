@@ -60,6 +60,11 @@ def test_one_place_in_several_processes_is_one_hazard_with_all_its_counts() -> N
     assert "TL201 shared-agent at app.py:7, 8 times in 2 processes" in summary.text(records, directory="/srv")
 
 
+def test_processes_that_a_fork_made_are_counted() -> None:
+    ended = [{"kind": "end", "time": 2.0, "pid": pid, "counts": {}} for pid in (1, 2, 3)]
+    assert "1 hazard seen in 3 processes." in summary.text([start(1), hazard(pid=2), *ended], directory="/srv")
+
+
 def test_a_killed_process_has_no_counts_and_its_hazard_still_counts() -> None:
     assert "app.py:7, once" in summary.text([start(), hazard()], directory="/srv")
 

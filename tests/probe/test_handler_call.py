@@ -83,6 +83,27 @@ def test_what_nothing_fits_is_told() -> None:
         arguments(chat, SAID)
 
 
+class Strict(BaseModel):
+    text: str
+    temperature: float
+
+
+@dataclass
+class Bare:
+    question: str
+    temperature: float
+
+
+async def a_strict_body(body: Strict) -> None: ...
+async def a_bare_one(body: Bare) -> None: ...
+
+
+@pytest.mark.parametrize(("handler", "name"), [(a_strict_body, "Strict"), (a_bare_one, "Bare")])
+def test_a_body_with_a_field_that_nothing_fits_is_told(handler: Callable[..., Any], name: str) -> None:
+    with pytest.raises(CannotCall, match=f"^{name} cannot be filled by a simulated user: .*temperature"):
+        arguments(handler, SAID)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -135,6 +156,7 @@ async def test_answers_in_pieces_are_put_together(make: Callable[[], object]) ->
         (SimpleNamespace(messages=[SimpleNamespace(content="Hello")]), {"answer": "Hello"}),
         (SimpleNamespace(summary="Hello"), {"answer": "Hello"}),
         (Plain("Hi", "u"), {"question": "Hi", "userId": "u"}),
+        ({"score": float("nan")}, {"answer": "{'score': nan}"}),
     ],
 )
 def test_answers_as_json(answer: object, shown: object) -> None:
@@ -163,6 +185,7 @@ def test_what_cannot_be_called_is_told() -> None:
     [
         ("shop_of_test:nothing", "shop_of_test has no 'nothing'; it has chat"),
         ("no_such_module_of_test:chat", "There is no module 'no_such_module_of_test'"),
+        ("shop_of_test.gone:chat", "There is no module 'shop_of_test.gone'"),
         ("gone.py:chat", "There is no file gone.py"),
         ("needy_of_test:chat", "needs the package 'no_such_package', which is not installed"),
         ("app.py", "names no handler"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from turnlane.probe.openapi import chat_operation
+from turnlane.probe.openapi import chat_operation, paths_of
 
 fastapi = pytest.importorskip("fastapi")
 
@@ -77,3 +77,20 @@ def test_a_program_without_such_a_route_has_none() -> None:
 
     assert chat_operation(described(get__health=health)) is None
     assert chat_operation({}) is None
+
+
+def test_what_is_offered_are_methods_and_nothing_else_of_a_path() -> None:
+    paths = {"/chat": {"post": {}, "parameters": [], "summary": "Talk"}, "/none": None}
+    assert paths_of({"paths": paths}) == ["POST /chat"]
+    assert paths_of({"paths": ["/chat"]}) == []
+
+
+def test_a_parameter_may_be_described_elsewhere() -> None:
+    parameter = {"name": "q", "in": "query"}
+    document = {
+        "paths": {"/ask": {"get": {"parameters": [{"$ref": "#/components/parameters/Question"}]}}},
+        "components": {"parameters": {"Question": parameter}},
+    }
+    found = chat_operation(document)
+    assert found is not None
+    assert found.url == "/ask?q={prompt}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from turnlane.probe.belonging import TAG
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.options import ProbeOptions, prepared, run
 from turnlane.probe.outcome import LevelOutcome
+from turnlane.probe.program import LONGEST_LINE, Program
+from turnlane.probe.reach import free_port
 from turnlane.probe.report import Report
 from turnlane.probe.trouble import ProbeError
 
@@ -153,8 +156,8 @@ async def test_an_app_with_a_route_shows_what_its_500_hides(folder: str) -> None
 
 
 async def test_a_name_that_cannot_be_hosted_is_one_sentence(folder: str) -> None:
-    (Path(folder) / "broken.py").write_text("1 / 0\n")
-    with pytest.raises(ProbeError, match=r"^broken cannot be imported: ZeroDivisionError: division by zero$"):
+    (Path(folder) / "broken.py").write_text("raise ValueError('no key:\\n  set SHOP_KEY')\n")
+    with pytest.raises(ProbeError, match=r"^broken cannot be imported: ValueError: no key: set SHOP_KEY$"):
         await level(ProbeOptions(target="broken:chat", directory=folder))
 
 
@@ -216,6 +219,15 @@ async def test_another_environment_starts_it_anew(folder: str) -> None:
         assert session.guarded
     assert pids[0] == pids[1]
     assert pids[1] != pids[2]
+
+
+async def test_a_line_that_never_ends_is_kept_in_pieces() -> None:
+    writes = f'import sys; sys.stdout.write("x" * {10 * LONGEST_LINE} + "\\nthe end"); raise SystemExit(3)'
+    program = Program((sys.executable, "-c", writes), os.environ)
+    with pytest.raises(ProbeError, match="the end"):
+        await program.start("127.0.0.1", free_port())
+    assert len(program.lines) > 2
+    assert max(len(line.text) for line in program.lines) <= LONGEST_LINE
 
 
 async def probed(options: ProbeOptions) -> Report:

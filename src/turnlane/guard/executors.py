@@ -10,6 +10,7 @@ import concurrent.futures.thread
 import contextlib
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -32,8 +33,13 @@ def handed_over() -> Stack:
 
     Of the thread, not of the context: what is handed over often runs in a context that was copied before.
     """
-    found: Stack = getattr(_present, "stack", NO_STACK)
-    return found
+    work = present()
+    return NO_STACK if work is None else work.stack
+
+
+def present() -> Carried | None:
+    """What this thread works on now, if it was handed over."""
+    return getattr(_present, "work", None)
 
 
 def install() -> None:
@@ -50,34 +56,54 @@ def carried() -> tuple[Any, ...] | None:
 
 
 class Carried:
-    """A function with whose work it is."""
+    """A function that is handed to a thread, with whose work it is.
 
-    __slots__ = ("__wrapped__", "function", "stack", "values")
+    Attributes:
+        values: what travels with it; None where it is nobody's work.
+        stack: who handed it over.
+        asked: how often it has asked a model.
+        given_up: since when whoever waited for it does so no more, on the monotonic clock.
+    """
 
-    def __init__(self, function: Callable[..., Any], values: tuple[Any, ...], stack: Stack) -> None:
+    __slots__ = ("__weakref__", "__wrapped__", "asked", "function", "given_up", "stack", "values")
+
+    def __init__(self, function: Callable[..., Any], values: tuple[Any, ...] | None, stack: Stack) -> None:
         self.function = self.__wrapped__ = function
         self.values = values
         self.stack = stack
+        self.asked = 0
+        self.given_up: float | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tokens = [variable.set(value) for variable, value in zip(_TRAVELLING, self.values, strict=True)]
-        before, _present.stack = handed_over(), self.stack
+        travelling = () if self.values is None else zip(_TRAVELLING, self.values, strict=True)
+        tokens = [(variable, variable.set(value)) for variable, value in travelling]
+        before, _present.work = present(), self
         try:
             return self.function(*args, **kwargs)
         finally:
-            _present.stack = before
-            for variable, token in zip(_TRAVELLING, tokens, strict=True):
+            _present.work = before
+            for variable, token in tokens:
                 with contextlib.suppress(ValueError):
                     variable.reset(token)
+
+
+_works: weakref.WeakKeyDictionary[Any, weakref.ref[Carried]] = weakref.WeakKeyDictionary()
+
+
+def work_of(future: Any) -> Carried | None:
+    """The work in a pool's thread that a future stands for, while there is some left."""
+    found = _works.get(future)
+    return found() if found is not None else None
 
 
 def _watched_submit(original: Any) -> Any:
     @functools.wraps(original)
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         values = carried()
-        if values is not None:
-            fn = Carried(fn, values, stacks.capture(limit=MAX_FRAMES))
-        return original(self, fn, *args, **kwargs)
+        work = Carried(fn, values, NO_STACK if values is None else stacks.capture(limit=MAX_FRAMES))
+        future = original(self, work, *args, **kwargs)
+        _works[future] = weakref.ref(work)
+        return future
 
     return submit
 

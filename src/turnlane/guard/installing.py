@@ -19,6 +19,7 @@ from turnlane.guard.settings import GuardSettings
 PARTS: Final = (
     "turnlane.guard.loops",
     "turnlane.guard.executors",
+    "turnlane.guard.given_up",
     "turnlane.guard.clients",
     "turnlane.guard.hosts",
     "turnlane.guard.leftovers",

@@ -83,16 +83,7 @@ def _by_words(prompt: Prompt, sent: Mapping[str, Sent]) -> Sent | None:
     said = [sent[found.said.request] for found in reversed(prompt.found) if found.said.request in sent]
     moment = prompt.record.started
     running = [one for one in said if one.started <= moment <= one.finished + _LATE]
-    candidates = running or said
-    return min(candidates, key=lambda one: bool(one.calls), default=None) if running else next(iter(said), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Words of others in one request's prompts or answer."""
-
-    where: str
-    found: Found
+    return min(running, key=lambda one: bool(one.calls)) if running else next(iter(said), None)
 
 
 def foreign(found: Iterable[Found], user: str) -> list[Found]:

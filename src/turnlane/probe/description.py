@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx2
@@ -20,14 +20,6 @@ async def description(target: Target) -> Mapping[str, Any]:
         async with httpx2.AsyncClient(trust_env=False, timeout=_BOUND, verify=verification(target.host)) as http:
             answer = await http.get(target.origin + PATH, headers=dict(target.headers))
             found = answer.json() if answer.status_code == 200 else {}
-    except (httpx2.HTTPError, ValueError):
+    except (httpx2.HTTPError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def paths_of(document: Mapping[str, Any]) -> Sequence[str]:
-    """What it offers, as `POST /chat`."""
-    paths = document.get("paths")
-    if not isinstance(paths, Mapping):
-        return ()
-    return [f"{method.upper()} {place}" for place, methods in paths.items() for method in methods]

@@ -83,7 +83,6 @@ class Session:
         *,
         bounds: Bounds | None = None,
         messages: Sequence[str] = MESSAGES,
-        redirect: Mapping[str, str] | None = None,
         keep_keys: bool = False,
     ) -> None:
         self.target = target
@@ -94,7 +93,6 @@ class Session:
         self.habits: Habits | None = None
         self.listeners: list[Callable[[Talk], None]] = []
         self._messages = messages
-        self._redirect = redirect
         self._keep_keys = keep_keys
         self._sent = 0
         self._program: Program | None = None
@@ -282,7 +280,7 @@ class Session:
             gauges=True,
             requests=True,
             summary=False,
-            redirect=self._redirect if self._redirect is not None else self._redirects(),
+            redirect=self._redirects(),
         )
         if conditions.experiment is not None:
             settings = replace(settings, experiment=conditions.experiment)

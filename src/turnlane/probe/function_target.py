@@ -21,7 +21,6 @@ def function_target(
     path: str = "/",
     headers: Mapping[str, str] | None = None,
     answer: str | None = None,
-    directory: str | None = None,
 ) -> Target:
     """The target for `my_app:handler`, `app.py:handler` or an app of either kind. Its port is still to be chosen.
 
@@ -48,5 +47,4 @@ def function_target(
         headers=headers or {},
         answer=answer,
         command=(sys.executable, "-m", "turnlane.probe.host", name, "{port}"),
-        directory=directory,
     )

@@ -95,7 +95,7 @@ def _hazard(record: Record, clock: Clock, counts: Mapping[tuple[int, str], int])
         place=place,
         object=record.get("object") or "",
         stacks=tuple(Stack(s.get("title") or "", frames_of(s.get("frames"))) for s in record.get("stacks") or ()),
-        requests=tuple(map(str, record.get("requests") or [record["request"]] if record.get("request") else ())),
+        requests=tuple(map(str, record.get("requests") or filter(None, [record.get("request")]))),
         pid=record.get("pid", 0),
         count=counts.get((record.get("pid", 0), key), 1),
     )

@@ -90,10 +90,18 @@ def _is_body(kind: Any) -> bool:
 
 
 def _as_body(kind: Any, said: Said) -> Any:
-    if hasattr(kind, "model_validate"):
-        return kind.model_validate(_fields(kind.model_fields, said))
-    if is_dataclass(kind) and isinstance(kind, type):
-        return kind(**_fields(kind.__dataclass_fields__, said))
+    """Raises CannotCall: it has fields, or rules for them, that a simulated user knows nothing of."""
+    try:
+        if hasattr(kind, "model_validate"):
+            return kind.model_validate(_fields(kind.model_fields, said))
+        if is_dataclass(kind) and isinstance(kind, type):
+            return kind(**_fields(kind.__dataclass_fields__, said))
+    except (TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise CannotCall(
+            f"{kind.__name__} cannot be filled by a simulated user: {why}. Give its other fields defaults, or "
+            "probe the program through HTTP with --url and --start."
+        ) from None
     return {name: said[part] for part, names in FIELD_NAMES.items() for name in names}
 
 
@@ -161,7 +169,7 @@ def answer_json(answer: Any) -> Any:
     """An answer as a JSON value; what is no JSON becomes its text."""
     plain = _plain(answer)
     try:
-        json.dumps(plain)
+        json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError):
         return {"answer": str(answer)}
     return plain if isinstance(plain, dict | list) else {"answer": plain}

@@ -39,7 +39,8 @@ def main(words: list[str]) -> int:
     try:
         found = loaded(target)
     except CannotHost as error:
-        sys.stderr.write(f"{error}\n")
+        # On one line: the probe shows the last one. What was raised may have several.
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
         return CANNOT_HOST
     if is_wsgi(found):
         _serve_wsgi(found, port)
@@ -124,26 +125,21 @@ def _endpoint(handler: Callable[..., Any]) -> Callable[[Request], Any]:
     is_async = is_async or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004 - its kind
 
     async def endpoint(request: Request) -> JSONResponse:
-        said = await request.json()
-        positional, named = arguments(handler, said)
         try:
+            positional, named = arguments(handler, await request.json())
             if is_async:
                 answer = handler(*positional, **named)
             else:  # as web frameworks do with plain functions
                 answer = await run_in_threadpool(handler, *positional, **named)
             return JSONResponse(answer_json(await whole(answer)))
+        except CannotCall as error:
+            return JSONResponse({"error": {"type": "cannot be called", "message": str(error)}}, status_code=422)
         except Exception as error:
             traceback.print_exc()
             told = {"type": type(error).__qualname__, "message": str(error)}
             return JSONResponse({"error": told}, status_code=500)
 
-    async def guarded(request: Request) -> JSONResponse:
-        try:
-            return await endpoint(request)
-        except CannotCall as error:
-            return JSONResponse({"error": {"type": "cannot be called", "message": str(error)}}, status_code=422)
-
-    return guarded
+    return endpoint
 
 
 def _module(place: str) -> Any:
@@ -156,7 +152,7 @@ def _module(place: str) -> Any:
     try:
         return importlib.import_module(name) if "." in name or not is_file else _executed(path)
     except ModuleNotFoundError as error:
-        if error.name == place.partition(".")[0]:
+        if f"{place}.".startswith(f"{error.name}."):
             raise CannotHost(f"There is no module {place!r} in {os.getcwd()} or among the packages.") from None
         traceback.print_exc()
         raise CannotHost(f"{place} needs the package {error.name!r}, which is not installed.") from error

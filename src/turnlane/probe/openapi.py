@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,8 +39,14 @@ def chat_operation(document: Mapping[str, Any], path: str | None = None) -> Oper
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
+def paths_of(document: Mapping[str, Any]) -> Sequence[str]:
+    """What it offers, as `POST /chat`."""
+    return [f"{method.upper()} {place}" for place, method, _ in _operations(document)]
+
+
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for place, methods in (document.get("paths") or {}).items():
+    paths = document.get("paths")
+    for place, methods in paths.items() if isinstance(paths, Mapping) else ():
         for method in _METHODS:
             if isinstance(methods, Mapping) and isinstance(methods.get(method), Mapping):
                 yield place, method, methods[method]
@@ -50,15 +56,16 @@ def _operation(
     document: Mapping[str, Any], place: str, method: str, described: Mapping[str, Any]
 ) -> tuple[Operation, int]:
     body = _body_template(document, described)
-    url = _url_template(place, described)
+    url = _url_template(document, place, described)
     score = 2 * (method == "post") + any(word in place.lower() for word in ("chat", "message", "ask", "agent"))
     score += 2 * ("{prompt}" in str(body)) + ("{conversation}" in str(body) + url)
     return Operation(method.upper(), url, body), score
 
 
-def _url_template(place: str, described: Mapping[str, Any]) -> str:
+def _url_template(document: Mapping[str, Any], place: str, described: Mapping[str, Any]) -> str:
     query = []
-    for parameter in described.get("parameters") or ():
+    for given in described.get("parameters") or ():
+        parameter = _resolved(document, given)
         name, where = parameter.get("name", ""), parameter.get("in")
         says = meaning(name)
         if where == "path":

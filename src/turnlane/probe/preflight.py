@@ -9,9 +9,9 @@ from typing import Final
 
 from turnlane.probe.answer_text import html_text, is_html
 from turnlane.probe.conditions import Conditions
-from turnlane.probe.description import description, paths_of
+from turnlane.probe.description import description
 from turnlane.probe.drive import Session
-from turnlane.probe.openapi import chat_operation
+from turnlane.probe.openapi import chat_operation, paths_of
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import RequestRecord
 from turnlane.probe.target import shown_address

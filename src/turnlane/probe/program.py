@@ -30,7 +30,8 @@ QUIET_FOR: Final = 0.15
 """Seconds without a line after which the program is taken to have said all."""
 QUIET_BOUND: Final = 1.0
 _LOOK_EVERY: Final = 0.05
-_LINE_LIMIT: Final = 1 << 20
+LONGEST_LINE: Final = 16_384
+"""Bytes kept of one line: a program may log whole prompts."""
 
 _SHELL: Final = re.compile(r"[|&;<>`$(){}*?~\n]")
 _SETTING: Final = re.compile(r"[A-Za-z_]\w*=")
@@ -111,7 +112,6 @@ class Program:
                 env=self._environment,
                 cwd=self._directory,
                 start_new_session=True,  # so that its workers can be ended with it
-                limit=_LINE_LIMIT,
             )
         except OSError as error:
             raise ProbeError(self._no_start(error)) from None
@@ -188,10 +188,12 @@ class Program:
         rest = b""
         while chunk := await self._process.stdout.read(1 << 16):
             *whole, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST_LINE:  # a program may never end one
+                whole, rest = [*whole, rest], b""
             now = time.monotonic()
-            self.lines.extend(OutputLine(now, line.decode("utf-8", "replace").rstrip("\r")) for line in whole)
+            self.lines.extend(OutputLine(now, _text(line)) for line in whole)
         if rest:
-            self.lines.append(OutputLine(time.monotonic(), rest.decode("utf-8", "replace")))
+            self.lines.append(OutputLine(time.monotonic(), _text(rest)))
 
     async def _without_children(self) -> None:
         """Wait a moment for workers that outlive their parent: they still write what they saw."""
@@ -207,3 +209,7 @@ class Program:
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+
+def _text(line: bytes) -> str:
+    return line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")

@@ -7,16 +7,19 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from turnlane.cli.probe import attribution_with_check
 from turnlane.probe.html import headline
 from turnlane.probe.options import ProbeOptions, run
 from turnlane.probe.report import Report
 from turnlane.probe.text import text
+
+_LISTENS_EVERY: Final = 0.1
+"""Seconds."""
 
 
 class ProbeReport(Report):
@@ -69,6 +72,9 @@ def in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, Report]]) -> Rep
     thread = threading.Thread(target=in_thread, name="turnlane probe")
     try:
         thread.start()
+        # Not for ever at once: a signal that comes right before the wait begins is heard only after it.
+        while not wait([report], timeout=_LISTENS_EVERY).done:
+            pass
         return report.result()
     except BaseException:
         if thread.is_alive() and not report.done():

@@ -10,7 +10,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any, Final
 
-from turnlane.guard import journals, requests, stacks
+from turnlane.guard import given_up, journals, requests, stacks
 from turnlane.guard.clients.belonging import outermost
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
@@ -99,6 +99,7 @@ def begin(request: Any) -> Attempt:
     call.attempts += 1
     if call.attempts == 1:
         call.stack = _stack()
+        given_up.asked()
     failing: dict[Any, Failing] | None = attempt.scope.get("failing")
     if failing:
         _ask_again(attempt, failing)
