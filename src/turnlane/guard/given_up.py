@@ -81,8 +81,8 @@ def _sighting(work: Carried) -> Sighting:
     stack = stacks.capture()
     return Sighting(
         code="TL503",
-        message="Nobody waits any more for the work of a thread, which cannot be stopped from outside: it asks the "
-        "model again.",
+        message="Nobody waits any more for the work of a thread, which cannot be stopped from outside: it asks "
+        "the model again.",
         stack=run.place_stack if run is not None else stack,
         stacks=meetings.with_stacks(("handed over here", work.stack), ("a model call after that", stack)),
         object=run.label if run is not None else "",
