@@ -1,4 +1,4 @@
-"""Ask for a report, but not for longer than a second. `wait_for` is the emergency brake."""
+"""Ask for a report, but not for longer than a moment. `wait_for` is the emergency brake."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_core import CancellationToken
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-PATIENCE = 1.0
+PATIENCE = 4.0
 
 
 async def monthly_report(month: str) -> str:
@@ -22,10 +22,10 @@ async def main() -> None:
     run = asyncio.create_task(analyst.run(task="The report for May, please", cancellation_token=token))
     asyncio.get_running_loop().call_later(PATIENCE, token.cancel)
     try:
-        result = await asyncio.wait_for(run, 6)
+        result = await asyncio.wait_for(run, 12)
         print(result.messages[-1].to_text())
     except TimeoutError:
-        print("still running", 5, "seconds after it was cancelled")
+        print("still running", 8, "seconds after it was cancelled")
     except asyncio.CancelledError:
         print("cancelled")
     await client.close()
