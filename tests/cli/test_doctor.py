@@ -39,8 +39,8 @@ def test_a_project_with_nothing_wrong(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_interpreter_in_the_current_folder(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "python").symlink_to(sys.executable)
-    process = run("doctor", "--python", "./python")
+    (tmp_path / "my-python").symlink_to(sys.executable)
+    process = run("doctor", "--python", "./my-python")
     assert process.end() == 0, process.said
 
 

@@ -92,10 +92,11 @@ def where_of(python: Path) -> dict[str, Any]:
         settings = GuardSettings(output=str(records), summary=False)
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter is the user's own
-                [str(python), "-c", "pass"],
+                [str(python.absolute() if python.exists() else python), "-c", "pass"],
                 env=environment(settings),
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=ANSWERS_WITHIN,
                 check=False,
             )

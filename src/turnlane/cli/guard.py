@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO
 
@@ -55,7 +55,7 @@ def guard(
         settings = GuardSettings(output=str(path), strict=strict, threshold=threshold, summary=False)
         with _Told(path, sys.stderr) as told:
             status = watched_command.run(command, environment(settings))
-    sys.stderr.write(_last_words(told.records, command))
+    _say(_last_words(told.records, command), sys.stderr)
     return status
 
 
@@ -66,6 +66,10 @@ def _record_path(output: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="turnlane-guard-", ignore_cleanup_errors=True) as folder:
             yield Path(folder) / "records.jsonl"
         return
+    if output.exists() and not output.is_file():
+        raise Complaint(
+            f"{output} is no file that records can be read from again; name another file with --output"
+        )
     try:
         output.open("w").close()
     except OSError as error:
@@ -112,5 +116,11 @@ class _Told:
         for record in self._file.new():
             self.records.append(record)
             if record["kind"] == "hazard":
-                self._out.write(json.dumps(record, ensure_ascii=False) + "\n")
-                self._out.flush()
+                _say(json.dumps(record, ensure_ascii=False) + "\n", self._out)
+
+
+def _say(text: str, out: TextIO) -> None:
+    """Tell it; a reader that has seen enough, such as `head`, does not change what the command comes to."""
+    with suppress(BrokenPipeError):
+        out.write(text)
+        out.flush()

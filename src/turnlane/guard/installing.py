@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from itertools import pairwise
@@ -46,7 +47,7 @@ what is no patch: a thread, a hook."""
 _SECRET_OPTION: Final = re.compile(
     r"--?[\w-]*(?:passw|pwd|secret|token|api[_-]?key|dsn|credential)[\w-]*$", re.IGNORECASE
 )
-"""A command's option whose value, the next word, is for nobody to read."""
+"""A command's option whose value, after `=` or as the next word, is for nobody to read."""
 
 _installed = False
 _ended = 0
@@ -109,10 +110,13 @@ def _each(name: str, what: str, journal: Journal | None, *, optional: bool = Fal
 
 
 def _argv() -> list[str]:
-    import sys
+    words: list[str] = getattr(sys, "orig_argv", sys.argv)
+    return ["***" if _SECRET_OPTION.match(before) else _masked(word) for before, word in pairwise(["", *words])]
 
-    words = list(getattr(sys, "orig_argv", sys.argv))
-    return ["***" if _SECRET_OPTION.match(before) else word for before, word in pairwise(["", *words])]
+
+def _masked(word: str) -> str:
+    option, equals, _ = word.partition("=")
+    return f"{option}=***" if equals and _SECRET_OPTION.match(option) else word
 
 
 def _where() -> dict[str, Any]:

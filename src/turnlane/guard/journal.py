@@ -194,3 +194,4 @@ class Journal:
     def _forked(self) -> None:
         self._lock = threading.RLock()
         self._counts.clear()
+        self.kept.clear()

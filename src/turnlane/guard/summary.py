@@ -47,7 +47,8 @@ def one(record: Record) -> str:
 
 def headline(found: Sequence[tuple[Record, int, int]], records: Sequence[Record]) -> str:
     """One line: how many hazards, in how many processes."""
-    processes = len({record["pid"] for record in records if record["kind"] == "start"}) or 1
+    # A process that was made by a fork has no start of its own.
+    processes = len({record["pid"] for record in records if record["kind"] in ("start", "hazard", "end")}) or 1
     where = "1 process" if processes == 1 else f"{processes} processes"
     if not found:
         return f"turnlane guard: no hazard seen in {where}."
