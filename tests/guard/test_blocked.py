@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import io
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -120,6 +122,30 @@ def test_an_import_is_no_hazard(attentive: Watched, tmp_path: Path, monkeypatch:
         importlib.import_module("slow_to_import")
 
     asyncio.run(beside(loads()))
+    assert attentive.hazards == []
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="its cached properties have no lock")
+def test_a_property_that_another_thread_prepares_is_no_hazard(attentive: Watched) -> None:
+    begun = threading.Event()
+
+    class Client:
+        @functools.cached_property
+        def chat(self) -> str:
+            if not begun.is_set():
+                begun.set()
+                time.sleep(12 * THRESHOLD)
+            return "loaded"
+
+    other = threading.Thread(target=lambda: Client().chat)
+
+    async def asks() -> None:
+        other.start()
+        begun.wait()
+        assert Client().chat == "loaded"
+
+    asyncio.run(beside(asks()))
+    other.join()
     assert attentive.hazards == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import linecache
 import os
@@ -29,6 +30,9 @@ _TERMINAL: Final = re.compile(r"\binput\(|\bgetpass\(|\bsys\.stdin\.|\bPrompt\.a
 _TERMINAL_FILES: Final = ("getpass.py", "readline.py")
 _SETTING_UP: Final = ("create_default_context", "create_ssl_context", "load_default_certs")
 """What a new client costs is hazard TL302, where it is one."""
+_LOADED_ONCE: Final = functools.cached_property.__get__.__code__
+"""Until Python 3.12 all instances of a class wait here for the one that another thread prepares: the SDK loads its
+parts so."""
 _STARTING: Final = re.compile(
     r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
 )
@@ -79,7 +83,7 @@ def _computes(inside: Stack, users: int | None, seconds: float, threshold: float
 
 def excused(inside: Stack) -> bool:
     """Whether it imports, sets up a client, is debugged, asks at the terminal, or starts or ends a server."""
-    if not inside:
+    if not inside or inside[0][0] is _LOADED_ONCE:
         return True
     for code, _ in inside:
         name = code.co_filename
