@@ -54,3 +54,11 @@ async def test_a_warning_is_about_the_line_that_uses_an_entry_point(entries: Ent
     assert {str(one.message): one.filename for one in caught} == dict.fromkeys(
         ("awaited", "iterated", "called", "made"), __file__
     )
+
+
+def test_to_watch_an_entry_point_warns_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watched = [patching.watch_entry(Entries, name, patching.Plain()) for name in ("awaited", "iterated")]
+    patching.undo_all()
+    assert watched == [True, True]

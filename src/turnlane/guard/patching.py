@@ -12,6 +12,7 @@ import functools
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable
+from types import FunctionType
 from typing import Any, Final, Protocol
 
 from turnlane.guard import journals, runs, stacks, unawaited
@@ -361,12 +362,15 @@ def as_coroutine_function(function: Any) -> Any:
     mark = getattr(inspect, "markcoroutinefunction", None)  # Python 3.12
     if mark is not None:
         return mark(function)
-    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return _flagged(function, inspect.CO_COROUTINE)
+    made = _flagged(function, inspect.CO_COROUTINE)
+    made._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return made
 
 
 def _flagged(function: Any, flag: int) -> Any:
     """`inspect` reads what kind a function is from its code's flags. Since Python 3.11 nothing else does: it is
     the first instruction that makes a coroutine or a generator."""
-    function.__code__ = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
-    return function
+    code = function.__code__.replace(co_flags=function.__code__.co_flags | flag)
+    # A new function: Python 3.13 warns when one gets code of another kind.
+    made = FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
+    return functools.update_wrapper(made, function.__wrapped__)
