@@ -83,13 +83,14 @@ def test_the_program_ends_with_an_interrupted_probe(
 
 def test_an_interrupted_probe_reports_what_it_has_seen(run: Run, shop: str, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    words = ("--levels", "1,3", "--no-attribute", "--output-format", "json", "--output", str(report))
-    process = run("probe", f"{shop}:right", *words)
-    process.wait_for("3 users at once")
+    words = ("--levels", "3", "--rounds", "1", "--output-format", "json", "--output", str(report))
+    process = run("probe", f"{shop}:shared", *words)
+    process.wait_for("fresh")  # an experiment
     process.send(signal.SIGINT)
     assert process.end() == 130
     found = json.loads(report.read_text())
-    assert [level["concurrency"] for level in found["levels"]] == [1]
+    assert [level["concurrency"] for level in found["levels"]] == [3]
+    assert found["codes"] == ["TL202"]
     assert found["notes"][-1].startswith("The probe was interrupted")
     assert process.stderr[-1] == "turnlane: The probe was interrupted: its report is incomplete."
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,7 +152,7 @@ def probe(
             report = asyncio.run(_probed(options, attributed=reported.attribute, interrupted=partial.append))
     except KeyboardInterrupt:
         if not partial:
-            raise Complaint("The probe was interrupted before it had seen anything.", INTERRUPTED) from None
+            raise Complaint("The probe was interrupted before its first level was done.", INTERRUPTED) from None
         _write(partial[0], reported)
         raise Complaint("The probe was interrupted: its report is incomplete.", INTERRUPTED) from None
     except ProbeError as error:
@@ -210,7 +210,9 @@ def _where_to(session: Session) -> None:
 def attribution_with_check(prepared: Prepared) -> Attributor:
     """Find the causes by experiments, together with what `check` says of the target's source."""
 
-    async def attribute(session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
+    async def attribute(
+        session: Session, outcomes: Sequence[LevelOutcome], watcher: Watcher
+    ) -> AsyncIterator[Attribution]:
         sources = sources_of(session.target.command, session.target.directory)
         found = await static_findings(sources) if sources else ()
         with_findings = attributor(
@@ -219,7 +221,8 @@ def attribution_with_check(prepared: Prepared) -> Attributor:
             script=prepared.script,
             practice=isinstance(session.side, PracticeSide),
         )
-        return await with_findings(session, outcomes, watcher)
+        async for known in with_findings(session, outcomes, watcher):
+            yield known
 
     return attribute
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -59,7 +59,9 @@ def attributor(
     """
     findings = static_evidence(StaticFinding(code=c, file=f, line=n, message=m) for c, f, n, m in static)
 
-    async def attribute(session: Session, levels: Sequence[LevelOutcome], watcher: Watcher) -> Attribution:
+    async def attribute(
+        session: Session, levels: Sequence[LevelOutcome], watcher: Watcher
+    ) -> AsyncIterator[Attribution]:
         target = session.target
         subject = Subject(
             starts=target.starts,
@@ -74,7 +76,8 @@ def attributor(
             script=script,
             practice=practice,
         )
-        return await _Investigation(session, subject, tuple(levels), watcher).attribution()
+        async for found in _Investigation(session, subject, tuple(levels), watcher).attributions():
+            yield found
 
     return attribute
 
@@ -92,24 +95,30 @@ class _Investigation:
     trials: dict[str, LevelOutcome] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
-    async def attribution(self) -> Attribution:
-        """Failures of the ramp are looked into first; what else may be wrong, with the time that is left."""
+    async def attributions(self) -> AsyncIterator[Attribution]:
+        """What is known after each part. Failures of the ramp are looked into first; what else may be wrong, with
+        the time that is left."""
         self.signs += ramp_signs(self.levels)
         self.signs += signs_of_messages(self.levels)
         for outcome in self.levels:
             self.signs += repeats(outcome, "the faults of --inject") if self.subject.injection else ()
         seen = self.session.hazards()
         by_guard = {hazard.code for hazard in seen}
+        self.signs += guard_signs(seen, self.levels)
+        yield self._so_far()
         await self._standstill()
         await self._experiments(by_guard)
         await self._restarts(by_guard)
+        yield self._so_far()
         if self._affords_trials():
             alone = await self._alone()
             await self._trials(alone)
             self.signs += trial_signs(self.trials, alone)
-        self.signs += guard_signs(seen, self.levels)
         self.signs += guard_signs(self._later(seen), self.levels)
         self._tell_skipped()
+        yield self._so_far()
+
+    def _so_far(self) -> Attribution:
         return Attribution(
             verdicts=verdicts_of(self._accused(), self.subject.static),
             faults=fault_reports(self.subject.injection, self.levels) if self.subject.injection else (),

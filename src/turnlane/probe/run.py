@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -65,8 +65,9 @@ class Watcher:
         """A level of the ramp is done."""
 
 
-Attributor = Callable[[Session, Sequence[LevelOutcome], Watcher], Awaitable[Attribution]]
-"""Finds the causes of what the ramp showed, with as many levels more as the session's bounds allow."""
+Attributor = Callable[[Session, Sequence[LevelOutcome], Watcher], AsyncIterator[Attribution]]
+"""Finds the causes of what the ramp showed, with as many levels more as the session's bounds allow. Each that it
+gives is what is known by then; the last is the whole."""
 
 
 @dataclass(slots=True)
@@ -136,7 +137,8 @@ async def _look(seen: _Seen, plan: Plan, attribute: Attributor | None, watcher: 
     _check_reached(session, [first, *seen.outcomes])
     seen.notes += (*_first_notes(first, seen.outcomes), *ramp_notes, *_habit_notes(session))
     if attribute is not None and seen.outcomes:
-        seen.found = await attribute(session, seen.outcomes, watcher)
+        async for found in attribute(session, seen.outcomes, watcher):
+            seen.found = found
     watcher.step("stopping the program" if session.target.starts else "done")
     await session.stop_program()
 
