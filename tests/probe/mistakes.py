@@ -112,6 +112,31 @@ class Office:
             self._kept[said["conversation_id"]] = []
             return JSONResponse({"error": f"ModelFailed: {error}"}, status_code=502)
 
+    async def leaves_a_call_open(self, request: Request) -> Response:
+        """What a tool was asked is kept, also when the tool failed: no later turn is let through."""
+        return await self._with_tool(request, keeps_failed_turns=True)
+
+    async def asks_a_model_in_a_tool(self, request: Request) -> Response:
+        """The right form: of a turn that failed nothing is kept."""
+        return await self._with_tool(request, keeps_failed_turns=False)
+
+    async def _with_tool(self, request: Request, *, keeps_failed_turns: bool) -> Response:
+        said = await request.json()
+        kept = self._kept.setdefault(said["conversation_id"], [])
+        turn = kept if keeps_failed_turns else list(kept)
+        turn.append({"role": "user", "content": said["message"]})
+        call = {"id": "call_1", "type": "function", "function": {"name": "summary", "arguments": "{}"}}
+        try:
+            await self._ask([{"role": "user", "content": "Is a tool needed?"}])
+            turn.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            summary = await self._ask([{"role": "user", "content": "Sum it up."}])
+            turn.append({"role": "tool", "tool_call_id": "call_1", "content": summary})
+            answer = await self._ask(turn)
+        except ModelFailed as error:
+            return JSONResponse({"error": f"ModelFailed: {error}"}, status_code=502)
+        self._kept[said["conversation_id"]] = [*turn, {"role": "assistant", "content": answer}]
+        return JSONResponse({"answer": answer})
+
     async def _message(self, request: Request) -> dict[str, Any]:
         return {"role": "user", "content": (await request.json())["message"]}
 

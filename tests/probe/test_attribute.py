@@ -66,6 +66,7 @@ async def test_a_right_program_has_no_verdict_and_no_advice() -> None:
         ("starts_over", "TL304", (trials.FAILING,)),
         ("bursts", "TL303", (trials.BURST,)),
         ("breaks_for_good", "TL207", (trials.FAILING_ONCE,)),
+        ("leaves_a_call_open", "TL207", (trials.FAILING_ONCE, trials.FAILING_MIDWAY)),
     ],
 )
 async def test_the_cause_is_named(
@@ -77,6 +78,13 @@ async def test_the_cause_is_named(
     assert code in named
     assert named[code].confidence >= 0.6
     assert named[code].fix
+
+
+async def test_a_turn_that_fails_midway_and_leaves_nothing_poisons_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only((trials.FAILING_ONCE, trials.FAILING_MIDWAY), monkeypatch)
+    assert (await reported("asks_a_model_in_a_tool")).verdicts == ()
 
 
 async def test_a_deadline_that_is_missing_is_advice_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,11 @@ def test_a_cause_that_is_told_anywhere_is_not_swallowed() -> None:
 
 def test_a_program_that_fails_on_after_the_failure_is_over_is_poisoned() -> None:
     first = failed(1, call(1, status=401, fault="unauthorized"))
-    assert codes({trials.FAILING_ONCE: outcome(first, request(2, call(2)))}) == []
-    assert codes({trials.FAILING_ONCE: outcome(first, failed(2, call(2, status=400)))}) == ["TL207"]
+    later = {"started": 0.4, "finished": 0.7}
+    assert codes({trials.FAILING_ONCE: outcome(first, request(2, call(2, started=0.5), **later))}) == []
+    failing = failed(2, call(2, started=0.5, status=400), **later)
+    assert codes({trials.FAILING_ONCE: outcome(first, failing)}) == ["TL207"]
+    assert codes({trials.FAILING_MIDWAY: outcome(first, failing)}) == ["TL207"]
     assert codes({trials.AFTERWARDS: outcome(failed(3, call(3)))}) == ["TL207"]
 
 

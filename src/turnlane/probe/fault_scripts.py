@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -14,6 +15,17 @@ def failing_after_tools(script: Script, fault: Fault) -> Script:
     async def answer(request: PracticeRequest) -> Answer:
         said = await script.answer(request)
         return replace(said, fault=fault) if request.messages[-1]["role"] == "tool" else said
+
+    return _with_answers(script, answer)
+
+
+def refusing_call(script: Script, number: int) -> Script:
+    """`script`, but the call of this number, from 1, is refused in a way that nobody retries."""
+    numbers = itertools.count(1)
+
+    async def answer(request: PracticeRequest) -> Answer:
+        said = await script.answer(request)
+        return replace(said, fault=Fault("unauthorized")) if next(numbers) == number else said
 
     return _with_answers(script, answer)
 

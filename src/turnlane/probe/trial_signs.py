@@ -83,7 +83,9 @@ def _blind_retries(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
                 "not look at the error.",
                 evidence=(_evidence(trials.REFUSING, f"{usual} call", f"{tries} calls"),),
             )
-    for name in (trials.FAILING, trials.REFUSING, trials.AFTER_TOOLS, trials.FAILING_ONCE):
+    for name in (
+        trials.FAILING, trials.REFUSING, trials.AFTER_TOOLS, trials.FAILING_ONCE, trials.FAILING_MIDWAY,
+    ):  # fmt: skip
         yield from repeats(found[name], name) if name in found else ()
 
 
@@ -166,24 +168,23 @@ def _poisoned(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
     """
     if alone.level.failed:
         return
-    once = found.get(trials.FAILING_ONCE)
-    if once is not None and (later := _failing_undisturbed(once)):
-        yield _poison_sign(trials.FAILING_ONCE, later, "the turns after it in the same conversation")
-        return
+    for name in (trials.FAILING_ONCE, trials.FAILING_MIDWAY):
+        once = found.get(name)
+        if once is not None and (later := _failing_undisturbed(once)):
+            yield _poison_sign(name, later, "the turns after it in the same conversation")
+            return
     after = found.get(trials.AFTERWARDS)
     if after is not None and after.requests and (later := _failing_undisturbed(after)):
         yield _poison_sign(trials.AFTERWARDS, later, "requests of new users")
 
 
 def _failing_undisturbed(outcome: LevelOutcome) -> list[RequestRecord]:
-    """Requests that failed though no call of theirs met a fault."""
+    """Requests of a lone user that failed though no call met a fault meanwhile: whose a call is that holds no word
+    of a user is not known."""
     return [
         request
-        for request in outcome.requests
-        if not request.succeeded
-        and request.status is not None
-        and request.status not in REFUSALS
-        and not any(call.fault for call in request.calls)
+        for request in _broken(outcome)
+        if not any(call.fault and request.started <= call.started <= request.finished for call in outcome.calls)
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from turnlane.practice import Budget, Fault, Script
 from turnlane.probe.answers import probing_script
 from turnlane.probe.conditions import Conditions
-from turnlane.probe.fault_scripts import cut_short, failing_after_tools
+from turnlane.probe.fault_scripts import cut_short, failing_after_tools, refusing_call
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import most_at_once, tool_results
 from turnlane.probe.subject import Subject
@@ -84,6 +84,10 @@ def _failing_once(subject: Subject) -> Conditions:
     return Conditions(turns=3, faults=(Fault("unauthorized", first=1),), latency=QUICK, timeout=PATIENCE)
 
 
+def _failing_midway(subject: Subject) -> Conditions:
+    return Conditions(turns=3, script=refusing_call(_base(subject), 2), latency=QUICK, timeout=PATIENCE)
+
+
 def _cut_short(subject: Subject) -> Conditions:
     return Conditions(turns=1, script=cut_short(_base(subject)), latency=QUICK, timeout=PATIENCE)
 
@@ -122,6 +126,10 @@ def _uses_tools(subject: Subject, alone: LevelOutcome, found: Trials) -> bool:
     return any(tool_results(record.body) for record in alone.recorded.values())
 
 
+def _calls_twice(subject: Subject, alone: LevelOutcome, found: Trials) -> bool:
+    return len(alone.calls) > len(alone.requests)
+
+
 def _streams(subject: Subject, alone: LevelOutcome, found: Trials) -> bool:
     return any(call.stream for call in alone.calls)
 
@@ -149,6 +157,7 @@ FAILING: Final = "the provider answers 500"
 REFUSING: Final = "the provider refuses the key"
 AFTER_TOOLS: Final = "the provider fails after a tool has run"
 FAILING_ONCE: Final = "one refused call, then none"
+FAILING_MIDWAY: Final = "one refused call in the middle of a turn"
 CUT_SHORT: Final = "answers end at the token limit"
 CUT_STREAM: Final = "streams break off"
 TWO_AT_ONCE: Final = "two messages of one conversation at once"
@@ -163,6 +172,7 @@ TRIALS: Final[Sequence[Trial]] = (
     Trial(name=REFUSING, conditions=_refusing),
     Trial(name=AFTER_TOOLS, conditions=_failing_after_tools, wanted=_uses_tools),
     Trial(name=FAILING_ONCE, conditions=_failing_once),
+    Trial(name=FAILING_MIDWAY, conditions=_failing_midway, wanted=_calls_twice),
     Trial(name=TWO_AT_ONCE, conditions=_two_at_once, wanted=_keeps_conversations, seconds=8.0),
     Trial(name=ONE_BY_ONE, conditions=_one_by_one, wanted=_two_at_once_broke),
     Trial(name=BURST, conditions=_burst, wanted=_bursts),
