@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Generator, Iterable
 from typing import Any
 
@@ -32,20 +31,17 @@ class GuardedTests:
         Args:
             strict: raise `turnlane.guard.HazardError` at the place of the hazard, too.
         """
-        self._lock = threading.Lock()
         self._seen: list[dict[str, Any]] = []
         self._outside: list[dict[str, Any]] = []
         settings = GuardSettings(output=os.devnull, strict=strict, summary=False)
         install(settings).listeners.append(self._hear)
 
     def _hear(self, record: dict[str, Any]) -> None:
-        with self._lock:
-            self._seen.append({"kind": "hazard", "pid": os.getpid(), **record})
+        self._seen.append({"kind": "hazard", "pid": os.getpid(), **record})
 
     def _taken(self) -> list[dict[str, Any]]:
-        with self._lock:
-            seen, self._seen = self._seen, []
-        return seen
+        # Without a lock: another thread may report meanwhile, and so may a collection in this one.
+        return [self._seen.pop(0) for _ in range(len(self._seen))]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
