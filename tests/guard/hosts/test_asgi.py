@@ -105,6 +105,22 @@ async def test_a_background_task_belongs_to_the_request_which_ends_after_it() ->
     assert not in_request()
 
 
+async def test_a_request_that_was_cancelled_has_no_status() -> None:
+    seen: asyncio.Future[Request | None] = asyncio.get_running_loop().create_future()
+
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        seen.set_result(requests.current.get())
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(call(asgi.served(waits), "/chat"))
+    request = await seen
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert request is not None
+    assert (request.ended, request.status) == (True, None)
+
+
 async def test_a_streams_pieces_belong_to_the_request() -> None:
     app = App()
     await call(app.app, "/stream")

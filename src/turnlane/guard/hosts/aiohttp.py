@@ -6,8 +6,8 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals, requests, runs
-from turnlane.guard.hosts.http import Exchange
+from turnlane.guard import journals, requests
+from turnlane.guard.hosts.http import Exchange, current, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -25,8 +25,7 @@ def _application(module: ModuleType) -> None:
             exchange = _exchange(request)
             if exchange is None:
                 return await original(self, request)
-            for variable in (requests.current, runs.current, runs.current_tool):
-                variable.set(None)  # a connection's task handles one request after the other
+            start_afresh()
             with requests.within(exchange.request):
                 try:
                     response = await original(self, request)
@@ -76,9 +75,8 @@ def _request(module: ModuleType) -> None:
         @functools.wraps(original)
         async def read(self: Any) -> Any:
             body = await original(self)
-            request = requests.current.get()
-            exchange = request.notes.get("exchange") if request is not None else None
-            if isinstance(exchange, Exchange):
+            exchange = current()
+            if exchange is not None:
                 exchange.received(body, more=False)
                 exchange.request.learn(dict(getattr(self, "match_info", None) or {}))
             return body

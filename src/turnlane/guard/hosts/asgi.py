@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import journals, requests, runs
-from turnlane.guard.hosts.http import Exchange
+from turnlane.guard import journals, requests
+from turnlane.guard.hosts.http import Exchange, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -87,13 +87,8 @@ def served(app: Any) -> Any:
 
 
 async def _from_outside(app: Any, scope: Scope, receive: Receive, send: Send, rest: tuple[Any, ...]) -> Any:
-    """A request of a server is part of nothing, whatever the task that it runs in was copied from.
-
-    A second request of one connection begins in the context of the first.
-    """
-    requests.current.set(None)
-    runs.current.set(None)
-    runs.current_tool.set(None)
+    """A request of a server."""
+    start_afresh()
     return await _within(app, scope, receive, send, rest)
 
 

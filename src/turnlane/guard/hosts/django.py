@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from turnlane.guard import requests
-from turnlane.guard.hosts.http import Exchange
+from turnlane.guard.hosts.http import read, read_form
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -38,9 +38,9 @@ def _request(module: ModuleType) -> None:
 
     def make_body(original: Any) -> Any:
         def body(self: Any) -> Any:
-            read: bytes = original.fget(self)
-            _received(read)
-            return read
+            whole: bytes = original.fget(self)
+            read(whole)
+            return whole
 
         return property(body, doc=original.__doc__)
 
@@ -48,19 +48,10 @@ def _request(module: ModuleType) -> None:
         @functools.wraps(original)
         def _load_post_and_files(self: Any) -> None:
             original(self)
-            current = requests.current.get()
-            if current is not None and self._post:
-                current.learn(self._post.dict())
-                current.notes.setdefault("brought", []).extend(self._post.dict().values())
+            if self._post:
+                read_form(self._post.dict())
 
         return _load_post_and_files
 
     replace(module.HttpRequest, "body", make_body)
     replace(module.HttpRequest, "_load_post_and_files", make_form)
-
-
-def _received(body: bytes) -> None:
-    request = requests.current.get()
-    exchange = request.notes.get("exchange") if request is not None else None
-    if isinstance(exchange, Exchange):
-        exchange.received(body, more=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from turnlane.guard import journals, loops, swallowed
+from turnlane.guard import journals, loops, requests, runs, swallowed
 from turnlane.guard.journal import HazardError
 from turnlane.guard.requests import Request
 
@@ -93,7 +93,9 @@ class Exchange:
 
     def _tell(self) -> None:
         request = self.request
-        request.status = self.status if self.status is not None else (500 if self.error is not None else None)
+        request.status = self.status
+        if self.status is None and isinstance(self.error, Exception):  # one that was cancelled got no answer
+            request.status = 500
         if journals.settings().requests:
             journals.write(
                 {
@@ -117,6 +119,34 @@ class Exchange:
             self.request.learn(dict(parse_qsl(body.decode("utf-8", "replace"))))
         elif body[:1].strip() in (b"{", b""):
             self.request.learn_json(body)
+
+
+def start_afresh() -> None:
+    """What begins here is part of nothing: a connection's task handles one request after the other, or was copied
+    from what another request did."""
+    for variable in (requests.current, runs.current, runs.current_tool):
+        variable.set(None)
+
+
+def current() -> Exchange | None:
+    """That of the request which the program works on."""
+    request = requests.current.get()
+    return request.notes.get("exchange") if request is not None else None
+
+
+def read(body: bytes) -> None:
+    """The program has read the body of the request which it works on."""
+    exchange = current()
+    if exchange is not None and body:
+        exchange.received(body, more=False)
+
+
+def read_form(fields: Mapping[str, Any]) -> None:
+    """The same for a form that its framework has parsed."""
+    request = requests.current.get()
+    if request is not None and fields:
+        request.learn(fields)
+        request.notes.setdefault("brought", []).extend(fields.values())
 
 
 def _cookies(header: str) -> dict[str, str]:

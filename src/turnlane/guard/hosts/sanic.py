@@ -6,8 +6,8 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals, requests, runs
-from turnlane.guard.hosts.http import Exchange
+from turnlane.guard import journals, requests
+from turnlane.guard.hosts.http import Exchange, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -26,8 +26,7 @@ def _application(module: ModuleType) -> None:
             exchange = None if inside_asgi else _exchange(request)
             if exchange is None:
                 return await original(self, request)
-            for variable in (requests.current, runs.current, runs.current_tool):
-                variable.set(None)  # a connection's task handles one request after the other
+            start_afresh()
             with requests.within(exchange.request):
                 try:
                     return await original(self, request)

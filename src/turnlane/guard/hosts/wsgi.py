@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import journals, requests, runs
-from turnlane.guard.hosts.http import Exchange
+from turnlane.guard.hosts.http import Exchange, read, read_form
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -195,7 +195,7 @@ def _werkzeug(module: ModuleType) -> None:
         @functools.wraps(original)
         def get_data(self: Any, *args: Any, **kwargs: Any) -> Any:
             data = original(self, *args, **kwargs)
-            _read(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
+            read(data if isinstance(data, bytes) else data.encode("utf-8", "replace"))
             return data
 
         return get_data
@@ -204,20 +204,11 @@ def _werkzeug(module: ModuleType) -> None:
         @functools.wraps(original)
         def _load_form_data(self: Any) -> None:
             original(self)
-            request = requests.current.get()
             form = self.__dict__.get("form")
-            if request is not None and form:
-                request.learn(form.to_dict())
-                request.notes.setdefault("brought", []).extend(form.to_dict().values())
+            if form:
+                read_form(form.to_dict())
 
         return _load_form_data
 
     replace(module.Request, "get_data", make_data)
     replace(module.Request, "_load_form_data", make_form)
-
-
-def _read(body: bytes) -> None:
-    request = requests.current.get()
-    exchange = request.notes.get("exchange") if request is not None else None
-    if isinstance(exchange, Exchange) and body:
-        exchange.received(body, more=False)
