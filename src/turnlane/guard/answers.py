@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 import sys
 from typing import Final
 
-from turnlane.guard import journals, meetings
+from turnlane.guard import journals, meetings, stop_reasons
 from turnlane.guard.journal import Sighting
 from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack
@@ -15,9 +14,6 @@ from turnlane.guard.tools import defined
 
 CUT: Final = ("length", "content_filter", "max_tokens")
 """Reasons for which a model stopped before its answer was complete."""
-
-_LOOKS: Final = re.compile(r"\bfinish_reason\b[\"'\])]*\s*(?:[=!]=|(?:not\s+)?in\b)|\bmatch\b.*\bfinish_reason\b")
-"""In the file of a model client that decides by the reason; one that only hands it on does not."""
 
 INTERNALS: Final = re.compile(
     r"\w+://[^/\s:@]*:[^@\s/]+@"  # an address with its password
@@ -49,7 +45,7 @@ def looks_at_reason(client: type) -> bool:
     if client.__module__.startswith(("autogen_core.", "autogen_ext.")):
         return False
     file = getattr(sys.modules.get(client.__module__), "__file__", None)
-    return file is not None and any(_LOOKS.search(line) for line in linecache.getlines(file))
+    return file is not None and stop_reasons.is_decided_by(file)
 
 
 def answered(run: Run, text: str) -> None:

@@ -161,8 +161,9 @@ client.close()
         (CUT, STREAMS, "length"),
         (CUT_STREAM, STREAMS, "no end"),
         (CUT_STREAM, STREAMS_SYNC, "no end"),
+        (CUT, ASKS + "# nobody looks at finish_reason\n'incomplete is what finish_reason would say'\n", "length"),
     ],
-    ids=["cut", "cut, sync", "cut, streamed", "no end", "no end, sync"],
+    ids=["cut", "cut, sync", "cut, streamed", "no end", "no end, sync", "words about it"],
 )
 def test_a_cut_answer_that_nobody_looks_at(
     watched: Watched, program: Program, rules: Rules, text: str, reason: str
@@ -175,12 +176,13 @@ def test_a_cut_answer_that_nobody_looks_at(
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
-        (CUT, ASKS + "# looks at finish_reason\n"),
+        (CUT, ASKS + "def whole(answer):\n    return answer.choices[0].finish_reason == 'stop'\n"),
+        (CUT, ASKS + "REASON = 'finish_reason'\n"),
         ([Rule(say="a whole answer, piece by piece")], STREAMS),
         ([Rule(say="a whole answer, piece by piece")], STREAMS_SYNC),
         ([Rule(say="a whole answer, of which nobody reads the end")], STREAMS.replace("10000", "3")),
     ],
-    ids=["somebody looks", "complete", "complete, sync", "the reader leaves"],
+    ids=["somebody looks", "by a key", "complete", "complete, sync", "the reader leaves"],
 )
 def test_complete_answers_are_right(watched: Watched, program: Program, rules: Rules, text: str) -> None:
     apart(program, rules, text)

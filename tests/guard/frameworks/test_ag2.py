@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import runpy
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.anyio
 RULES = [
     Rule(when="look up", call=[ToolCall("look_up", {"key": "P-404"})], say="looked up: {tool_result}"),
     Rule(when="broken", fault="unauthorized"),
+    Rule(when="explain", say="first this, then that"),
     Rule(say="hello", latency=0.02),
 ]
 
@@ -128,6 +131,25 @@ class TestEntries:
             async with agent(config).run("hi") as run:
                 run.start()
                 assert (await run.result()).body == "hello"
+        assert watched.codes == set()
+
+
+class TestAnswers:
+    async def test_a_cut_answer(self, watched: Any, config: Any) -> None:
+        assert (await agent(config.copy(max_tokens=2)).ask("explain it")).body
+        hazard = watched.hazard("TL307")
+        assert hazard["object"] == "Agent 'support'"
+        assert watched.codes == {"TL307"}
+
+    async def test_who_asks_why_the_model_stopped(self, watched: Any, config: Any, tmp_path: Path) -> None:
+        """In a file of its own: the guard looks at what the files say that take part."""
+        file = tmp_path / "asking.py"
+        file.write_text(
+            "async def ask(agent, text):\n    answer = await agent.ask(text)\n"
+            "    return answer.body if answer.response.finish_reason == 'stop' else None\n"
+        )
+        ask = runpy.run_path(str(file))["ask"]
+        assert await ask(agent(config.copy(max_tokens=2)), "explain it") is None
         assert watched.codes == set()
 
 

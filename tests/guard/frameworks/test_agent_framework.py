@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import runpy
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.anyio
 RULES = [
     Rule(when="look up", call=[ToolCall("look_up", {"key": "P-404"})], say="looked up: {tool_result}"),
     Rule(when="broken", fault="unauthorized"),
+    Rule(when="explain", say="first this, then that"),
     Rule(say="hello", latency=0.02),
 ]
 
@@ -198,6 +201,32 @@ class TestEntries:
         session = echo.create_session()
         await asyncio.gather(echo.run("one", session=session), echo.run("two", session=session))
         assert watched.codes == {"TL204"}
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_a_cut_answer(self, watched: Any, client: Any, stream: bool) -> None:
+        explainer = agent(client, default_options={"max_tokens": 2})
+        answer = explainer.run("explain it", stream=stream)
+        assert (await (answer.get_final_response() if stream else answer)).text
+        hazard = watched.hazard("TL307")
+        assert hazard["object"] == "Agent 'support'"
+        assert hazard["place"]["function"] == "TestAnswers.test_a_cut_answer"
+        assert watched.codes == {"TL307"}
+
+    @pytest.mark.parametrize("run", ["agent.run(text)", "asyncio.create_task(agent.run(text))"])
+    async def test_who_asks_why_the_model_stopped(
+        self, watched: Any, client: Any, tmp_path: Path, run: str
+    ) -> None:
+        """In a file of its own: the guard looks at what the files say that take part."""
+        file = tmp_path / "asking.py"
+        file.write_text(
+            f"import asyncio\nasync def ask(agent, text):\n    answer = await {run}\n"
+            "    return answer.text if answer.finish_reason == 'stop' else None\n"
+        )
+        ask = runpy.run_path(str(file))["ask"]
+        assert await ask(agent(client, default_options={"max_tokens": 2}), "explain it") is None
+        assert watched.codes == set()
 
 
 class TestTools:

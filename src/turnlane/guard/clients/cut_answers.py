@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
-from turnlane.guard import journals, requests, runs, stacks
+from turnlane.guard import journals, requests, runs, stacks, stop_reasons
 from turnlane.guard.answers import CUT
 from turnlane.guard.clients.attempts import Attempt
 from turnlane.guard.clients.belonging import outermost
@@ -19,7 +18,6 @@ from turnlane.guard.stacks import Stack
 _REASON: Final = re.compile(rb'"(?:finish_reason|stop_reason)"\s*:\s*"(\w+)"')
 _INCOMPLETE: Final = re.compile(rb'"incomplete_details"\s*:\s*\{\s*"reason"\s*:\s*"(\w+)"')
 _END: Final = (b"[DONE]", b"response.completed", b"response.incomplete", b"message_stop")
-_LOOKS: Final = re.compile(r"finish_reason|stop_reason|incomplete|LengthFinishReason")
 _TAIL: Final = 96
 """Bytes of a piece that are looked at again with the next: a reason may be cut in two."""
 
@@ -142,7 +140,7 @@ def _safely(function: Any, *args: Any) -> None:
 def _cut(reason: str) -> None:
     """An answer is not complete: told when what asked for it ends well all the same."""
     stack = stacks.capture(limit=80)
-    if _looked_at(stack):
+    if _looked_at(stack, runs.enclosing()):
         return
     cut = Cut(reason, stack)
     run = outermost()
@@ -157,15 +155,20 @@ def _cut(reason: str) -> None:
 
 
 def _seen_by_framework() -> bool:
-    """Whether a run of a framework hands the reason on: what becomes of it is told when that run answers."""
+    """Whether a framework's own model client hands the reason on: what becomes of it is told when the run that
+    asked it answers."""
     inner = runs.enclosing()
-    return inner is not None and any("answers" in run.notes for run in (inner, *inner.ancestors()))
+    taking_part = () if inner is None else (inner, *inner.ancestors())
+    return any(run.watched.role == "client" for run in taking_part) and any(
+        "answers" in run.notes for run in taking_part
+    )
 
 
-def _looked_at(stack: Stack) -> bool:
+def _looked_at(stack: Stack, run: Run | None) -> bool:
     """Whether the program asks for the reason anywhere in the files that take part, or the SDK does it for it."""
-    files = {code.co_filename for code, _ in stack if stacks.is_users(code.co_filename)}
-    if any(_LOOKS.search(line) for file in files for line in linecache.getlines(file)):
+    callers = () if run is None else (run.stack, *(outer.stack for outer in run.ancestors()))
+    files = {code.co_filename for part in (stack, *callers) for code, _ in part}
+    if any(stop_reasons.is_named(file) for file in files if stacks.is_users(file)):
         return True
     return any(code.co_name == "parse" and "openai" in code.co_filename for code, _ in stack)
 
