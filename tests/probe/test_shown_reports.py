@@ -108,7 +108,10 @@ def test_of_too_many_conversations_those_with_a_fault_are_drawn() -> None:
     svg = timeline(many, (), title="t")
     assert svg.count('class="label"') == MAX_LANES
     assert 'class="bar lost"' in svg
-    assert "30 more conversations, in which nothing went wrong" in svg
+    assert "30 more conversations are not drawn; nothing went wrong in them." in svg
+    assert "something went wrong in 30 of them" in timeline(
+        [replace(one, lost=True) for one in many], (), title="t"
+    )
 
 
 def test_a_level_of_which_nothing_was_measured_draws_no_line() -> None:

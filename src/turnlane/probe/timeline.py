@@ -53,23 +53,22 @@ def timeline(requests: Sequence[RequestRecord], leaks: Sequence[Leak], *, title:
         "</svg>",
     ]
     if left_out:
-        parts.append(
-            f'<p class="muted">{left_out} more conversations, in which nothing went wrong, are not drawn.</p>'
-        )
+        bad = sum(any(map(wrong, members)) for _, members in left_out)
+        what = f"something went wrong in {bad} of them" if bad else "nothing went wrong in them"
+        parts.append(f'<p class="muted">{len(left_out)} more conversations are not drawn; {what}.</p>')
     return "\n".join(parts)
 
 
-def _lanes(requests: Iterable[RequestRecord]) -> tuple[list[Lane], int]:
-    """A lane per conversation, in the order in which they began; without harmless ones if there are too many."""
+def _lanes(requests: Iterable[RequestRecord]) -> tuple[list[Lane], list[Lane]]:
+    """A lane per conversation, in the order in which they began; and those that are too many, of the harmless."""
     found: dict[str, list[RequestRecord]] = {}
     for request in sorted(requests, key=lambda one: one.started):
         found.setdefault(request.conversation or request.user, []).append(request)
     lanes = [(members[0].user, members) for members in found.values()]
     if len(lanes) <= MAX_LANES:
-        return lanes, 0
+        return lanes, []
     ranked = sorted(range(len(lanes)), key=lambda number: (not any(map(wrong, lanes[number][1])), number))
-    kept = sorted(ranked[:MAX_LANES])
-    return [lanes[number] for number in kept], len(lanes) - len(kept)
+    return [lanes[n] for n in sorted(ranked[:MAX_LANES])], [lanes[n] for n in ranked[MAX_LANES:]]
 
 
 def wrong(request: RequestRecord) -> bool:
