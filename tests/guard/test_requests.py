@@ -20,6 +20,10 @@ def request(**fields: object) -> Request:
         ({"conversation_id": "a"}, {"conversation_id": "b"}, False),
         ({"conversation_id": "a", "user": "x"}, {"conversation_id": "b", "user": "x"}, False),
         ({"user_id": 7}, {"user_id": 7}, True),
+        ({"patient_no": 7}, {"patient_no": 8}, False),
+        ({"phone_number": "+49"}, {"phone_number": "+49"}, True),
+        ({"guest": "ann"}, {"guest": "ann"}, True),
+        ({"product_id": 7}, {"product_id": 8}, None),
         ({"message": "hi"}, {"message": "hi"}, None),
         ({"conversation_id": "a"}, {"user_id": "a"}, None),
         # One key of an API, one tenant: many users.

@@ -105,7 +105,7 @@ def used(run: Run, watched: Watched, thing: object, met: Sequence[Run]) -> Sight
     # A team resets its termination condition when it ends: only two at once spoil each other's count.
     if last is None or not watched.dirty or last.watched is run.watched or watched.role == "termination":
         return None
-    if different_users(last.request, run.request):
+    if different_users(last.request, run.request) and not kept_by_key(run, last, watched):
         return shared_part(run, last, watched, watched.name(thing))
     return None
 
@@ -114,7 +114,7 @@ def used_memory(run: Run, watched: Watched, thing: object) -> Sighting | None:
     """What a run shows by reading a memory: knowledge for all is right, what another user said is not."""
     writers: Sequence[Run] = watched.notes.get("writers", ())
     writer = next((one for one in writers if different_users(one.request, run.request)), None)
-    if writer is None:
+    if writer is None or kept_by_key(run, writer, watched):
         return None
     return shared_part(run, writer, watched, watched.name(thing))
 

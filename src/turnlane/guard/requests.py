@@ -21,8 +21,11 @@ from turnlane.guard.stacks import Stack
 _numbers = itertools.count(1)
 
 CONVERSATION_FIELDS: Final = re.compile(
-    r"^(?:x[-_])?(?:conversation|session|thread|chat|user|client|customer|tenant|account|room|channel|sender|owner|ticket|case)"
-    r"(?:[-_]?(?:id|key|uuid|name|no|number|token))?$|^(?:uid|sid|cid|tid|phone|email|login|username|authorization|sessionid|from)$",
+    r"^(?:x[-_])?(?:conversation|dialog(?:ue)?|session|thread|chat|room|channel|ticket|case"
+    r"|user|client|customer|guest|visitor|member|patient|student|player|caller|contact|subscriber|employee|participant"
+    r"|tenant|account|sender|owner|phone|email)"
+    r"(?:[-_]?(?:id|key|uuid|name|no|nr|number|token|address))?$"
+    r"|^(?:uid|sid|cid|tid|wa_id|login|username|authorization|sessionid|from)$",
     re.IGNORECASE,
 )
 """Names of path, query, body, header and cookie fields that say whose conversation a request belongs to."""

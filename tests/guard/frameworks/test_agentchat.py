@@ -318,6 +318,28 @@ def test_a_memory_of_what_all_may_know(watched: Watched) -> None:
     assert watched.hazards == []
 
 
+@pytest.mark.parametrize("part", ["memory", "context"])
+def test_a_part_for_each_conversation_kept_by_a_key_of_the_programs_own(watched: Watched, part: str) -> None:
+    async def program(client: Client) -> None:
+        memories: dict[str, ListMemory] = {}
+        contexts: dict[str, BufferedChatCompletionContext] = {}
+
+        async def work(guest: str) -> None:
+            if part == "context":
+                context = contexts.setdefault(guest, BufferedChatCompletionContext(buffer_size=10))
+                await said(assistant(client, model_context=context), "hello")
+            else:
+                memory = memories.setdefault(guest, ListMemory())
+                await said(assistant(client, memory=[memory]), "hello")
+                await memory.add(MemoryContent(content=f"I am {guest}.", mime_type="text/plain"))
+
+        for guest in ("ann", "bob", "ann", "bob"):
+            await in_request(lambda guest=guest: work(guest))  # type: ignore[misc]
+
+    run(program)
+    assert watched.hazards == []
+
+
 @pytest.mark.parametrize("name", ["run", "load_state", "save_state"])
 def test_what_is_not_awaited(watched: Watched, name: str) -> None:
     async def program(client: Client) -> None:
