@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from turnlane.guard import journals, requests
-from turnlane.guard.hosts.http import Exchange, current, start_afresh
+from turnlane.guard.hosts.http import Exchange, read, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -73,14 +73,11 @@ def _request(module: ModuleType) -> None:
 
     def make(original: Any) -> Any:
         @functools.wraps(original)
-        async def read(self: Any) -> Any:
+        async def read_body(self: Any) -> Any:
             body = await original(self)
-            exchange = current()
-            if exchange is not None:
-                exchange.received(body, more=False)
-                exchange.request.learn(dict(getattr(self, "match_info", None) or {}))
+            read(body, getattr(self, "match_info", None))
             return body
 
-        return read
+        return read_body
 
     replace(module.BaseRequest, "read", make)

@@ -23,6 +23,7 @@ APPLICATIONS: Final = {
     "django.core.handlers.asgi": "ASGIHandler",
     "litestar.app": "Litestar",
     "falcon.asgi.app": "App",
+    "sanic.app": "Sanic",
 }
 """Where frameworks have the class whose objects are called; FastAPI's derives from Starlette's."""
 

@@ -128,15 +128,17 @@ def start_afresh() -> None:
         variable.set(None)
 
 
-def current() -> Exchange | None:
-    """That of the request which the program works on."""
+def read(body: bytes, path: Mapping[str, Any] | None = None) -> None:
+    """The program has read the body of the request which it works on.
+
+    Args:
+        path: the path's parameters, where they are known by then.
+    """
     request = requests.current.get()
-    return request.notes.get("exchange") if request is not None else None
-
-
-def read(body: bytes) -> None:
-    """The program has read the body of the request which it works on."""
-    exchange = current()
+    if request is None:
+        return
+    request.learn(path or {})
+    exchange: Exchange | None = request.notes.get("exchange")
     if exchange is not None and body:
         exchange.received(body, more=False)
 
