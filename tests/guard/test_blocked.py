@@ -149,6 +149,22 @@ def test_a_property_that_another_thread_prepares_is_no_hazard(attentive: Watched
     assert attentive.hazards == []
 
 
+class Late(threading.Thread):
+    """A thread that a busy machine does not let begin."""
+
+    def _bootstrap_inner(self) -> None:
+        time.sleep(6 * THRESHOLD)
+        super()._bootstrap_inner()  # type: ignore[misc]
+
+
+def test_a_thread_that_is_long_in_beginning_is_no_hazard(attentive: Watched) -> None:
+    async def starts_one() -> None:
+        Late().start()
+
+    asyncio.run(beside(starts_one()))
+    assert attentive.hazards == []
+
+
 def test_a_block_without_end_is_told_while_it_lasts(attentive: Watched) -> None:
     async def until_told() -> None:
         end = time.monotonic() + 10

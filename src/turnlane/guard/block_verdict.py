@@ -10,6 +10,7 @@ import inspect
 import linecache
 import os
 import re
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,9 @@ _SETTING_UP: Final = ("create_default_context", "create_ssl_context", "load_defa
 _LOADED_ONCE: Final = functools.cached_property.__get__.__code__
 """Until Python 3.12 all instances of a class wait here for the one that another thread prepares: the SDK loads its
 parts so."""
+_THREAD_START: Final = threading.Thread.start.__code__
+_WAIT_OF_START: Final = 3
+"""Frames of a thread's start, and of the event and the condition that it waits for."""
 _STARTING: Final = re.compile(
     r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
 )
@@ -82,8 +86,11 @@ def _computes(inside: Stack, users: int | None, seconds: float, threshold: float
 
 
 def excused(inside: Stack) -> bool:
-    """Whether it imports, sets up a client, is debugged, asks at the terminal, or starts or ends a server."""
+    """Whether it imports, sets up a client, is debugged, asks at the terminal, starts or ends a server, or waits
+    for a thread to begin, which only a busy machine makes long."""
     if not inside or inside[0][0] is _LOADED_ONCE:
+        return True
+    if any(code is _THREAD_START for code, _ in inside[:_WAIT_OF_START]):
         return True
     for code, _ in inside:
         name = code.co_filename
