@@ -106,6 +106,12 @@ class Shop:
         await request.json()
         return Response(r'{"answer": "Hello \ud83d"}', media_type="application/json")
 
+    async def stalls(self, request: Request) -> Response:
+        """Answers the first message after a second, and the next never."""
+        self._stalls = getattr(self, "_stalls", -1) + 1
+        await asyncio.sleep(3600 * self._stalls + 1)
+        return PlainTextResponse("Hello")
+
     async def hangs(self, request: Request) -> Response:
         await asyncio.Event().wait()
         return Response()

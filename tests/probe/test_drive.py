@@ -124,6 +124,13 @@ async def test_a_request_without_an_answer_is_given_up() -> None:
     assert {request.cause.kind for request in outcome.requests if request.cause} == {"no answer"}
 
 
+async def test_no_message_is_waited_for_beyond_the_end() -> None:
+    async with talking_to("stalls", bounds=Bounds(seconds=3.0)) as session:
+        outcome = await session.run_level(ALONE)
+    assert [request.status for request in outcome.requests] == [200, None]
+    assert outcome.requests[1].seconds < 2.5
+
+
 async def test_a_user_who_leaves_is_no_failure() -> None:
     async with talking_to("hangs") as session:
         outcome = await session.run_level(Conditions(concurrency=2, turns=1, disconnect_after=0.05))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 
 import pytest
@@ -69,10 +70,12 @@ def test_an_openai_address_with_and_without_its_path(address: str) -> None:
         (ProbeOptions(url="http://localhost", headers={"x key": "secret"}), "--header 'x key' holds"),
         (ProbeOptions(url="http://localhost", upstream="http://x/v1", inject="500=5%"), "leave out --script"),
         (ProbeOptions(url="http://localhost", inject="what=5%"), "what"),
+        (ProbeOptions(url="http://localhost", levels="1,no"), "--levels '1,no' must be numbers"),
+        (ProbeOptions(url="http://localhost", levels=()), "--levels () must be numbers"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(options: ProbeOptions, sentence: str) -> None:
-    with pytest.raises(ProbeError, match=sentence.replace("{", r"\{")) as caught:
+    with pytest.raises(ProbeError, match=re.escape(sentence)) as caught:
         prepared(options)
     assert "\n" not in str(caught.value)
     assert "cret" not in str(caught.value)

@@ -244,7 +244,7 @@ def _options(target: str | None, addressed: Addressed, provided: Provided, ramp:
         script=provided.script,
         upstream=provided.upstream,
         inject=provided.inject,
-        levels=_levels(ramp.levels),
+        levels=ramp.levels,
         rounds=ramp.rounds,
         turns=ramp.turns,
         prompts=tuple(ramp.prompt) or MESSAGES,
@@ -260,16 +260,6 @@ def _header(given: str) -> tuple[str, str]:
         # The value may be a key: it is not shown.
         raise ProbeError("--header must be written as 'Name: value'.")
     return name.strip().lower(), value.strip()
-
-
-def _levels(given: str) -> tuple[int, ...]:
-    try:
-        levels = tuple(int(part) for part in given.split(","))
-    except ValueError:
-        levels = ()
-    if not levels or min(levels) < 1:
-        raise ProbeError(f"--levels {given!r} must be numbers from 1, separated by commas, such as 1,5,20.")
-    return levels
 
 
 def _failing(given: str) -> frozenset[str]:

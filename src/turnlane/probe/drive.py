@@ -215,7 +215,7 @@ class Session:
 
     async def _user(self, talk: Talk, round_: int) -> None:
         conditions = talk.conditions
-        speaker = Speaker(self.target, self.canaries.user(), self.canaries, self._manners(conditions))
+        speaker = Speaker(self.target, self.canaries.user(), self.canaries)
         try:
             turn = 1
             while turn <= conditions.turns and not talk.cut:
@@ -237,7 +237,7 @@ class Session:
             talk.cut = True
             return False
         self._sent += 1
-        spoken = await speaker.say(round_, turn)
+        spoken = await speaker.say(round_, turn, self._manners(talk.conditions))
         talk.spoken.append(spoken)
         for listener in tuple(self.listeners):
             listener(talk)

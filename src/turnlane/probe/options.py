@@ -54,7 +54,7 @@ class ProbeOptions:
         script: of the practice provider: a script, or the path of a file.
         upstream: address of a real provider to pass calls on to.
         inject: faults of the practice provider.
-        levels: users at once, level by level.
+        levels: users at once, level by level; as numbers, or as text such as `1,5,20`.
         rounds: how often so many new users come.
         turns: messages of each user.
         prompts: what users say, turn by turn.
@@ -79,7 +79,7 @@ class ProbeOptions:
     script: Script | Path | str | None = None
     upstream: str | None = None
     inject: str | None = None
-    levels: Sequence[int] = DEFAULT_LEVELS
+    levels: Sequence[int] | str = DEFAULT_LEVELS
     rounds: int = DEFAULT_ROUNDS
     turns: int = DEFAULT_TURNS
     prompts: Sequence[str] = MESSAGES
@@ -117,7 +117,7 @@ def prepared(options: ProbeOptions) -> Prepared:
         keep_keys=options.upstream is not None,
     )
     conditions = injection.applied(Conditions()) if injection else Conditions()
-    plan = Plan(levels=tuple(options.levels), rounds=options.rounds, turns=options.turns, base=conditions)
+    plan = Plan(levels=_levels(options.levels), rounds=options.rounds, turns=options.turns, base=conditions)
     return Prepared(session, plan, injection, script)
 
 
@@ -172,6 +172,16 @@ def target_of(options: ProbeOptions) -> Target:
     else:
         made = _http(options)
     return _started(replace(made, directory=options.directory), options.start)
+
+
+def _levels(given: Sequence[int] | str) -> tuple[int, ...]:
+    try:
+        levels = tuple(map(int, given.split(",") if isinstance(given, str) else given))
+    except ValueError:
+        levels = ()
+    if not levels or min(levels) < 1:
+        raise ProbeError(f"--levels {given!r} must be numbers from 1, separated by commas, such as 1,5,20.")
+    return levels
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -48,7 +48,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the users talk: what they say, how long they wait, and when they go away."""
+    """How a user says a message: which one, how long it waits for the answer, and when it goes away."""
 
     messages: Sequence[str]
     timeout: float
@@ -59,11 +59,10 @@ class Manners:
 class Speaker:
     """A user with its own connections and cookies, as a browser has them."""
 
-    def __init__(self, target: Target, user: User, canaries: Canaries, manners: Manners) -> None:
+    def __init__(self, target: Target, user: User, canaries: Canaries) -> None:
         self.user = user
         self._target = target
         self._canaries = canaries
-        self._manners = manners
         self._history: list[tuple[str, str]] = []
         # Not the environment's proxies: a probe is for this machine.
         # A new connection for each request: a kept one stays with one worker of several, and a server that closes
@@ -88,11 +87,11 @@ class Speaker:
                 f"it redirects to {request.url.scheme}://{request.url.netloc.decode('ascii', 'replace')}"
             )
 
-    async def say(self, round_: int, turn: int) -> Spoken:
+    async def say(self, round_: int, turn: int, manners: Manners) -> Spoken:
         """Say the message of this turn and read the whole answer."""
         request = self._canaries.request_id()
         word = self._canaries.word(self.user, request, turn)
-        prompt = self._prompt(turn, word)
+        prompt = self._prompt(manners.messages[min(turn, len(manners.messages)) - 1], word)
         wire = self._target.request(
             conversation_values(
                 prompt=prompt,
@@ -103,10 +102,10 @@ class Speaker:
                 request=request,
                 history=self._history,
             ),
-            self._manners.fields,
+            manners.fields,
         )
         started = time.monotonic()
-        answered, left = await self._ask(wire, request)
+        answered, left = await self._ask(wire, request, manners)
         told = answer_text(answered.body, answered.content_type, self._target.answer)
         text = told.encode("utf-8", "replace").decode()  # half a character cannot be sent back as history
         failed = _failed(answered)
@@ -127,21 +126,19 @@ class Speaker:
             left=left,
         )
 
-    def _prompt(self, turn: int, word: str) -> str:
-        messages = self._manners.messages
-        text = messages[min(turn, len(messages)) - 1]
+    def _prompt(self, text: str, word: str) -> str:
         number = str(1000 + int(self.user.name.rpartition(" ")[2]) % 9000)
         # Not str.format: a message of the user's own may hold other braces.
         told = text.replace("{name}", self.user.name).replace("{number}", number)
         return told.replace("{word}", word) if "{word}" in told else f"{told} ({word})"
 
-    async def _ask(self, wire: WireRequest, request: str) -> tuple[Answered, bool]:
+    async def _ask(self, wire: WireRequest, request: str, manners: Manners) -> tuple[Answered, bool]:
         """The answer, and whether the user went away before it came."""
-        bound = self._manners.timeout
-        leaves = self._manners.disconnect_after is not None and self._manners.disconnect_after < bound
+        bound = manners.timeout
+        leaves = manners.disconnect_after is not None and manners.disconnect_after < bound
         read = _Read()
         try:
-            async with asyncio.timeout(self._manners.disconnect_after if leaves else bound):
+            async with asyncio.timeout(manners.disconnect_after if leaves else bound):
                 await self._exchange(wire, request, read)
         except TimeoutError:
             told = connection_cause("no answer", f"no whole answer within {bound:g} s")

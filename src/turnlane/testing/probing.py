@@ -37,14 +37,12 @@ def probed(target: Any = None, *, attribute: bool = True, **options: Any) -> Rep
     Args:
         target: `my_app:handler`, or the function or ASGI app itself; None with `url` or `openai`.
         attribute: find the causes by experiments after the ramp.
-        options: those of `turnlane.probe.options.ProbeOptions`. `levels` may be text, such as "1,5".
+        options: those of `turnlane.probe.options.ProbeOptions`.
 
     Raises:
         ProbeError: the target cannot be probed; the text says why and what to do.
         ValueError: the target has no name by which another process could find it.
     """
-    if isinstance(options.get("levels"), str):
-        options["levels"] = tuple(int(level) for level in options["levels"].split(","))
     asked = ProbeOptions(target=name_of(target), **options)
     found = in_a_loop_of_its_own(lambda: run(asked, attributor=attribution_with_check if attribute else None))
     # pytest shows it when the test fails.
