@@ -93,6 +93,7 @@ async def test_max_tokens_cuts_the_text(openai_client):
         answer = await openai_client(provider).chat.completions.create(model="m", messages=HELLO, max_tokens=2)
     assert answer.choices[0].message.content == "one two"
     assert answer.choices[0].finish_reason == "length"
+    assert [record.finish_reason for record in provider.requests] == ["length"]
     assert answer.usage.completion_tokens == 2
 
 

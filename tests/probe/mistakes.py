@@ -137,6 +137,16 @@ class Office:
         self._kept[said["conversation_id"]] = [*turn, {"role": "assistant", "content": answer}]
         return JSONResponse({"answer": answer})
 
+    async def says_what_is_half(self, request: Request) -> Response:
+        """The right form: half an answer is given, and marked beside its text."""
+        answer = await self._complete([await self._message(request)])
+        return JSONResponse({"answer": answer["message"]["content"], "whole": answer["finish_reason"] == "stop"})
+
+    async def passes_half_on(self, request: Request) -> Response:
+        """Nobody looks at why the model ended, with a limit of tokens that ends every answer."""
+        answer = await self._complete([await self._message(request)], max_tokens=4)
+        return JSONResponse({"answer": answer["message"]["content"]})
+
     async def _message(self, request: Request) -> dict[str, Any]:
         return {"role": "user", "content": (await request.json())["message"]}
 
@@ -149,11 +159,15 @@ class Office:
                     raise
         raise AssertionError
 
-    async def _ask(self, messages: Messages) -> str:
-        answer = await self._http.post(self._url, json={"model": "m", "messages": messages})
+    async def _complete(self, messages: Messages, **options: Any) -> dict[str, Any]:
+        answer = await self._http.post(self._url, json={"model": "m", "messages": messages, **options})
         if answer.status_code != 200:
             raise ModelFailed(answer.status_code)
-        (choice,) = json.loads(answer.content)["choices"]
+        choice: dict[str, Any] = json.loads(answer.content)["choices"][0]
+        return choice
+
+    async def _ask(self, messages: Messages) -> str:
+        choice = await self._complete(messages)
         if choice["finish_reason"] != "stop":
             raise ModelFailed(500, choice["finish_reason"])
         text: str = choice["message"]["content"]

@@ -66,6 +66,7 @@ async def test_a_right_program_has_no_verdict_and_no_advice() -> None:
         ("starts_over", "TL304", (trials.FAILING,)),
         ("bursts", "TL303", (trials.BURST,)),
         ("breaks_for_good", "TL207", (trials.FAILING_ONCE,)),
+        ("passes_half_on", "TL307", ()),
         ("leaves_a_call_open", "TL207", (trials.FAILING_ONCE, trials.FAILING_MIDWAY)),
     ],
 )
@@ -85,6 +86,12 @@ async def test_a_turn_that_fails_midway_and_leaves_nothing_poisons_nothing(
 ) -> None:
     only((trials.FAILING_ONCE, trials.FAILING_MIDWAY), monkeypatch)
     assert (await reported("asks_a_model_in_a_tool")).verdicts == ()
+
+
+async def test_half_an_answer_that_is_marked_beside_its_text_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    only((trials.CUT_SHORT,), monkeypatch)
+    report = await reported("says_what_is_half")
+    assert (report.codes, [note for note in report.notes if "TL307" in note]) == (frozenset(), [])
 
 
 async def test_a_deadline_that_is_missing_is_advice_until_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:

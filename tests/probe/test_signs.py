@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from turnlane.probe import trials
+from turnlane.probe.answer_marks import marks_of
 from turnlane.probe.experiments import EXPERIMENTS, Case, experiment_signs, judged, note_of, wanted_for
 from turnlane.probe.failures import Failure, failures_in, minimal_level, plainest
 from turnlane.probe.outcome import LevelOutcome
@@ -17,6 +19,7 @@ from turnlane.probe.verdict import StaticFinding
 
 from .made_outcomes import PROMPT, call, failed, leak, outcome, recorded, request, said
 
+JSON = "application/json"
 BODY = said(("user", PROMPT))
 ALONE = outcome(request(1, call(1)), records=[recorded(1, BODY)])
 
@@ -120,6 +123,26 @@ def test_half_an_answer_as_a_whole_one() -> None:
         == []
     )
     assert codes({trials.CUT_SHORT: outcome(failed(1, call(1)))}) == []
+
+
+def test_half_an_answer_that_says_so_beside_its_text() -> None:
+    whole = {name: marks_of(200, '{"answer": "Your order is on its way.", "done": true}', JSON) for name in "ab"}
+    alone = replace(outcome(request(id="a"), request(id="b")), marks=whole)
+    half = '{"answer": "Your order", "done": %s}'
+
+    def given(done: str) -> list[str]:
+        passed = replace(outcome(request(id="c")), marks={"c": marks_of(200, half % done, JSON)})
+        return codes({trials.CUT_SHORT: passed}, alone)
+
+    assert given("true") == ["TL307"]
+    assert given("false") == []
+
+
+def test_an_answer_that_ends_at_the_limit_of_tokens_which_the_program_sets() -> None:
+    cut, whole = call(1, finish_reason="length"), call(2, finish_reason="stop")
+    assert of_ramp(outcome(request(1, cut))) == ["TL307"]
+    assert of_ramp(outcome(request(1, cut, whole))) == [], "the last call is the one that is answered with"
+    assert of_ramp(outcome(failed(1, cut))) == []
 
 
 def test_no_answer_at_all_while_the_provider_is_silent() -> None:

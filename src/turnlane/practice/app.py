@@ -137,6 +137,7 @@ class PracticeApp:
             return
         fault = spoiler or self._fault_of(answer)
         completion = compose(request, answer, identity)
+        self.recorder.composed(exchange.number, completion.finish_reason)
         if logged is not None:
             completion = logged(request, completion)
         await self._send(exchange, request, answer, completion, fault, script)

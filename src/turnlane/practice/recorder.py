@@ -32,6 +32,7 @@ class RecordedRequest:
         status: the HTTP status answered; None while there is no answer, and for a dropped connection.
         fault: the kind of fault that it met; None for none.
         disconnected: whether the client went away before the answer's end.
+        finish_reason: that of the answer, whether or not a fault has spoilt it; None while there is no answer.
     """
 
     number: int
@@ -44,6 +45,7 @@ class RecordedRequest:
     status: int | None
     fault: str | None
     disconnected: bool
+    finish_reason: str | None = None
 
     @property
     def text(self) -> str:
@@ -114,6 +116,12 @@ class Recorder:
         with self._lock:
             if (record := self._records.get(number)) is not None:
                 self._records[number] = replace(record, fault=fault)
+
+    def composed(self, number: int, finish_reason: str) -> None:
+        """Note why the answer ends that a request is about to be given."""
+        with self._lock:
+            if (record := self._records.get(number)) is not None:
+                self._records[number] = replace(record, finish_reason=finish_reason)
 
     def finished(self, number: int, status: int | None, fault: str | None, *, disconnected: bool) -> None:
         """Note how a request ended."""

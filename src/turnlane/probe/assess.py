@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from turnlane.practice import RecordedRequest
+from turnlane.probe.answer_marks import Marks, marks_of
 from turnlane.probe.belonging import Prompt, Sent, foreign, is_lost, is_reordered, owners_of, prompt_of
 from turnlane.probe.canary import Canaries, Found
-from turnlane.probe.causes import Told, first_cause, nearest, provider_error
+from turnlane.probe.causes import Answered, Told, first_cause, nearest, provider_error
 from turnlane.probe.clock import Clock
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.guard_records import Window, merged
@@ -103,6 +104,7 @@ class _Assessment:
             calls=tuple(self._calls.values()),
             recorded={record.number: record for record in material.records},
             owners=self._owners,
+            marks={one.id: _marks(one.answered) for one in material.spoken},
             output=tuple(line.text for line in material.output or ()),
             listened=material.output is not None,
             cut=material.cut,
@@ -120,6 +122,7 @@ class _Assessment:
             users=prompt.users,
             stream=isinstance(record.body, dict) and record.body.get("stream") is True,
             disconnected=record.disconnected,
+            finish_reason=record.finish_reason,
         )
 
     def _request(self, spoken: Spoken) -> RequestRecord:
@@ -235,6 +238,10 @@ class _Assessment:
             open_files=None if files is None else int(files),
             provider_calls_per_request=len(self._calls) / len(requests) if requests else 0.0,
         )
+
+
+def _marks(answered: Answered) -> Marks:
+    return marks_of(answered.status, answered.body, answered.content_type)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:

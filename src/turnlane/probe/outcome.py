@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from turnlane.practice import RecordedRequest
+from turnlane.probe.answer_marks import Marks
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.report import Hazard, Leak, Level, ProviderCall, RequestRecord
 
@@ -23,6 +24,7 @@ class LevelOutcome:
         calls: every provider call, also those that belong to no request of this level.
         recorded: the same calls by number, as the provider recorded them, with headers and body.
         owners: id of the request that each provider call belongs to, by the call's number.
+        marks: what each answer says of itself beside its text, by the request's id.
         output: what the program wrote to its output meanwhile, line by line.
         listened: whether its output was read at all: that of a program which somebody else started is not.
         cut: whether the level ended before all of its requests were sent: time or requests ran out.
@@ -36,6 +38,7 @@ class LevelOutcome:
     calls: tuple[ProviderCall, ...]
     recorded: Mapping[int, RecordedRequest]
     owners: Mapping[int, str]
+    marks: Mapping[str, Marks] = field(default_factory=dict)
     output: tuple[str, ...] = ()
     listened: bool = True
     cut: bool = False

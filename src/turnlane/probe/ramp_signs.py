@@ -9,7 +9,7 @@ from typing import Final
 from turnlane.probe.failures import Failure, minimal_level, plainest
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import tool_results
-from turnlane.probe.report import Evidence, Hazard, RequestRecord
+from turnlane.probe.report import Evidence, Hazard, ProviderCall, RequestRecord
 from turnlane.probe.trial_signs import is_swallowed, passed_as_whole
 from turnlane.probe.verdict import Sign
 
@@ -244,12 +244,18 @@ def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
 
 
 def _truncated(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
-    """TL307 in the ramp: a stream broke off, as `--inject cut` or the script asked, and half of an answer was
-    given as a whole one. With retries the last call of a request is the one that it answers with."""
+    """TL307 in the ramp: a stream broke off, as `--inject cut` or the script asked, or an answer ended at the
+    limit of tokens that the program sets, and half of an answer was given as a whole one. With retries the last
+    call of a request is the one that it answers with."""
+    whole = [
+        outcome.marks[request.id]
+        for outcome in levels
+        for request in outcome.requests
+        if request.succeeded and request.id in outcome.marks and not any(map(_is_cut, request.calls))
+    ]
     for outcome in levels:
-        found = [
-            r for r in outcome.requests if r.calls and r.calls[-1].fault == "cut_stream" and passed_as_whole(r)
-        ]
+        cut = [request for request in outcome.requests if request.calls and _is_cut(request.calls[-1])]
+        found = [request for request in cut if passed_as_whole(request, outcome, whole)]
         if found:
             yield Sign(
                 codes=("TL307",),
@@ -259,6 +265,10 @@ def _truncated(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
                 evidence=(Evidence(experiment="cut", before="a whole answer", after=repr(found[0].answer[:80])),),
             )
             return
+
+
+def _is_cut(call: ProviderCall) -> bool:
+    return call.fault == "cut_stream" or call.finish_reason == "length"
 
 
 def works_on(levels: Sequence[LevelOutcome]) -> list[RequestRecord]:

@@ -82,6 +82,8 @@ class ProviderCall:
         users: names of the users whose words its prompt holds, in the order in which they are met.
         stream: whether it asked for a stream.
         disconnected: whether the program went away before the answer's end.
+        finish_reason: why the model ended, such as `stop` or `length`; None without an answer, or where it is not
+            known.
     """
 
     number: int
@@ -93,6 +95,7 @@ class ProviderCall:
     users: tuple[str, ...] = ()
     stream: bool = False
     disconnected: bool = False
+    finish_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ chance; each function says which figure decides and why.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from turnlane import hazards
 from turnlane.probe import trials
+from turnlane.probe.answer_marks import Marks, differs
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import Attempts, attempts_of, repeated_by_retries
 from turnlane.probe.report import Evidence, RequestRecord
@@ -255,11 +256,12 @@ def _burst(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
 
 def _incomplete(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
     """TL307: an answer that the provider marked as cut is given to the user as a whole one."""
+    whole = [alone.marks[request.id] for request in alone.requests if request.id in alone.marks]
     for name in (trials.CUT_SHORT, trials.CUT_STREAM):
         outcome = found.get(name)
         if outcome is None or alone.level.failed:
             continue
-        passed = [request for request in outcome.requests if passed_as_whole(request)]
+        passed = [request for request in outcome.requests if passed_as_whole(request, outcome, whole)]
         if passed:
             yield Sign(
                 codes=("TL307",),
@@ -270,9 +272,17 @@ def _incomplete(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
             return
 
 
-def passed_as_whole(request: RequestRecord) -> bool:
-    """Whether the answer looks like any other; one that is nearly empty holds nothing of the model's text."""
-    return request.succeeded and len(request.answer) > 8 and not _INCOMPLETE.search(request.answer)
+def passed_as_whole(request: RequestRecord, outcome: LevelOutcome, whole: Sequence[Marks]) -> bool:
+    """Whether the answer looks like any other; one that is nearly empty holds nothing of the model's text.
+
+    Args:
+        request: one of `outcome`.
+        outcome: the level.
+        whole: what answers say of themselves that nothing has cut.
+    """
+    if not request.succeeded or len(request.answer) <= 8 or _INCOMPLETE.search(request.answer):
+        return False
+    return not differs(outcome.marks.get(request.id, {}), whole)
 
 
 def _no_deadline(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
