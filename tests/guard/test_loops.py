@@ -9,8 +9,9 @@ import runpy
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,11 @@ def test_a_thread_that_expects_to_have_none_is_right(watched: Watched) -> None:
     assert watched.hazards == []
 
 
+@dataclass
 class ChatResult:
     """As a finished chat of the classic framework gives it."""
+
+    summary: str = "hello"
 
 
 def test_a_finished_call_is_run(watched: Watched) -> None:
@@ -152,6 +156,36 @@ def test_a_finished_call_is_awaited(watched: Watched) -> None:
     with pytest.raises(TypeError):
         asyncio.run(main())
     assert watched.hazard("TL109")["place"]["function"].endswith("main")
+
+
+async def in_a_group(thing: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(thing)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [asyncio.gather, asyncio.shield, asyncio.create_task, lambda thing: asyncio.wait_for(thing, 1), in_a_group],
+    ids=["gather", "shield", "create_task", "wait_for", "TaskGroup"],
+)
+def test_a_finished_call_is_waited_for_with_others(watched: Watched, wait: Callable[[Any], Any]) -> None:
+    async def main() -> None:
+        await wait(ChatResult())
+
+    with pytest.raises((TypeError, ExceptionGroup)):
+        asyncio.run(main())
+    hazard = watched.hazard("TL109")
+    assert hazard["object"] == "ChatResult"
+    assert hazard["place"]["file"] == __file__
+
+
+def test_another_mistake_with_a_future(watched: Watched) -> None:
+    async def main() -> None:
+        await asyncio.gather(asyncio.sleep(0), 7)  # type: ignore[call-overload]
+
+    with pytest.raises(TypeError):
+        asyncio.run(main())
+    assert watched.hazards == []
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
@@ -32,8 +33,9 @@ from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
 from turnlane.guard.stacks import Stack
 
-_MACHINERY: Final = (os.path.dirname(asyncio.__file__) + os.sep, *stacks.OURS)
-_AWAITED: Final = re.compile(r"object (\w+) can't be used in 'await' expression")
+_ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
+_MACHINERY: Final = (_ASYNCIO, *stacks.OURS)
+_AWAITED: Final = re.compile(r"(?:object|a coroutine was expected, got) (\w+)(?: can't be used in 'await'|\()")
 CHATS: Final = ("ChatResult", "RunResponse")
 
 
@@ -101,7 +103,7 @@ def _run(fresh: bool, original: Any, *args: Any, **kwargs: Any) -> Any:
     """Start a loop; what leaves it may say that a finished chat was awaited."""
     try:
         return original(*args, **kwargs)
-    except TypeError as error:
+    except (TypeError, ExceptionGroup) as error:
         if fresh:
             look_at(error)
         raise
@@ -239,21 +241,35 @@ def no_coroutine(entry: str, main: Any, stack: Stack) -> Sighting:
 
 def look_at(error: BaseException | None) -> None:
     """An exception that left a program or a handler, or that it has caught: was a finished chat awaited?"""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            look_at(one)
     if not isinstance(error, TypeError):
         return
     found = _AWAITED.search(requests.text_of(error))
-    if found is None or not (found[1] in CHATS or "autogen" in sys.modules):
+    kind = found[1] if found is not None else _refused(error)
+    if kind is None or not (kind in CHATS or "autogen" in sys.modules):
         return
     stack = stacks.of_exception(error)
     journals.report_aside(
         _sighting(
             "TL109",
-            f"{_a(found[1])} was awaited: the call that made it has run to its end, and its result is lost.",
+            f"{_a(kind)} was awaited: the call that made it has run to its end, and its result is lost.",
             stack,
             ("here", stack),
-            object=found[1],
+            object=kind,
         )
     )
+
+
+def _refused(error: TypeError) -> str | None:
+    """The type of what `asyncio.gather` and its like were given to wait for: their error does not say it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames or not frames[-1].f_code.co_filename.startswith(_ASYNCIO):
+        return None
+    names = frames[-1].f_locals
+    given = names.get("coro_or_future", names.get("arg"))  # `gather` puts them into a dict: not all can be hashed
+    return None if given is None or inspect.isawaitable(given) else type(given).__name__
 
 
 def _a(kind: str) -> str:
