@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -246,6 +247,19 @@ async def test_half_a_character_of_an_answer_is_told_as_history() -> None:
     async with talking_to("halves", json=json) as session:
         outcome = await session.run_level(ALONE)
     assert [request.status for request in outcome.requests] == [200, 200]
+
+
+async def test_a_probe_that_may_open_no_more_files_does_not_blame_the_program() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with talking_to("right") as session:
+        await session.run_level(ALONE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+        try:
+            outcome = await session.run_level(replace(ALONE, turns=1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    (cause,) = outcome.level.errors
+    assert cause.startswith("no room: the probe may open no more files")
 
 
 async def test_nobody_there() -> None:

@@ -221,6 +221,15 @@ async def test_another_environment_starts_it_anew(folder: str) -> None:
     assert pids[1] != pids[2]
 
 
+async def test_no_temporary_folder_is_one_sentence(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", f"{folder}/gone")
+    made = prepared(ProbeOptions(target="handlers:plain", directory=folder))
+    with pytest.raises(ProbeError, match=r"^No temporary folder can be made: .* Set TMPDIR"):
+        await made.session.__aenter__()
+    with pytest.raises(RuntimeError, match="not started"):
+        assert made.session.side.base_url
+
+
 async def test_a_line_that_never_ends_is_kept_in_pieces() -> None:
     writes = f'import sys; sys.stdout.write("x" * {10 * LONGEST_LINE} + "\\nthe end"); raise SystemExit(3)'
     program = Program((sys.executable, "-c", writes), os.environ)

@@ -102,13 +102,14 @@ class Session:
         self._folder: Path | None = None
 
     async def __aenter__(self) -> Self:
-        await self.side.start()
-        self._stack.push_async_callback(self.side.stop)
-        if self.target.starts:
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="turnlane-probe-"))
-            self._folder = Path(folder)
-            self._records = GuardRecords(self._folder / "guard.jsonl")
-            self._stack.push_async_callback(self.stop_program)
+        async with AsyncExitStack() as stack:
+            await self.side.start()
+            stack.push_async_callback(self.side.stop)
+            if self.target.starts:
+                self._folder = Path(stack.enter_context(_own_folder()))
+                self._records = GuardRecords(self._folder / "guard.jsonl")
+                stack.push_async_callback(self.stop_program)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -285,6 +286,15 @@ class Session:
         if conditions.experiment is not None:
             settings = replace(settings, experiment=conditions.experiment)
         return {**guarded(settings, made), **conditions.environment}
+
+
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="turnlane-probe-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ProbeError(
+            f"No temporary folder can be made: {error.strerror}. Set TMPDIR to a folder that you may write to."
+        ) from None
 
 
 def _shows_habits(conditions: Conditions) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -198,6 +199,18 @@ def _broken(error: httpx2.HTTPError) -> Cause:
         return connection_cause("led away", str(error))
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return connection_cause("untrusted", "its certificate is not one that this machine trusts")
+    if _of_the_probe(error):
+        told = "the probe may open no more files: allow more with ulimit -n, or give smaller --levels"
+        return connection_cause("no room", told)
     if isinstance(error, httpx2.ConnectError):
         return connection_cause("no connection", "the program does not accept connections")
     return connection_cause("broken answer", str(error) or type(error).__name__)
+
+
+def _of_the_probe(error: BaseException | None) -> bool:
+    """Whether it is the probe that has run out of files, and not the program that refuses."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

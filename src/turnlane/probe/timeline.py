@@ -60,7 +60,7 @@ def timeline(requests: Sequence[RequestRecord], leaks: Sequence[Leak], *, title:
 
 
 def _lanes(requests: Iterable[RequestRecord]) -> tuple[list[Lane], list[Lane]]:
-    """A lane per conversation, in the order in which they began; and those left out of too many, harmless ones first."""
+    """A lane per conversation, as they began; and what is left out of too many, which is the harmless first."""
     found: dict[str, list[RequestRecord]] = {}
     for request in sorted(requests, key=lambda one: one.started):
         found.setdefault(request.conversation or request.user, []).append(request)
