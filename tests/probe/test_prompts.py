@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from turnlane.probe.prompts import RETRY_COUNT, attempts_of, most_at_once, repeated_by_retries
+from turnlane.probe.prompts import RETRY_COUNT, attempts_of, most_at_once, repeated_by_retries, usual_times_said
 
 from .made_outcomes import PROMPT, call, recorded, request, said
 
@@ -46,6 +46,16 @@ def test_nothing_is_a_repetition_without_a_failure() -> None:
 def test_the_message_of_a_user_sent_again_into_the_same_history() -> None:
     again = said(("user", PROMPT), ("user", PROMPT))
     assert repeats(recorded(1, BODY, status=500), recorded(2, again)) == ["message"]
+
+
+def test_runs_that_share_a_history_say_it_several_times_without_any_retry() -> None:
+    shared = said(("user", PROMPT), ("user", PROMPT))
+    records = {1: recorded(1, BODY), 2: recorded(2, shared)}
+    undisturbed = request(1, call(1), call(2))
+    assert usual_times_said([undisturbed], records) == 2
+    refused = {1: recorded(1, BODY, status=401), 2: recorded(2, shared)}
+    assert repeated_by_retries(undisturbed, refused, usual=2) == []
+    assert usual_times_said([undisturbed], refused) == 1, "what retries do is not usual"
 
 
 def test_a_retry_of_the_same_prompt_repeats_nothing() -> None:

@@ -101,7 +101,7 @@ class _Investigation:
         self.signs += ramp_signs(self.levels)
         self.signs += signs_of_messages(self.levels)
         for outcome in self.levels:
-            self.signs += repeats(outcome, "the faults of --inject") if self.subject.injection else ()
+            self.signs += repeats(outcome, "the faults of --inject", outcome) if self.subject.injection else ()
         seen = self.session.hazards()
         by_guard = {hazard.code for hazard in seen}
         self.signs += guard_signs(seen, self.levels)

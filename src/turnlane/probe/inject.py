@@ -16,7 +16,7 @@ from typing import Final
 from turnlane.practice import Budget, Fault, ScriptError
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.prompts import repeated_by_retries
+from turnlane.probe.prompts import repeated_by_retries, usual_times_said
 from turnlane.probe.report import FaultReport, ProviderCall, RequestRecord
 from turnlane.probe.trouble import ProbeError
 
@@ -200,7 +200,9 @@ def _report(words: str, met: Sequence[tuple[LevelOutcome, ProviderCall]]) -> Fau
     )
 
 
-def _repeated(outcomes: Iterable[LevelOutcome], requests: Iterable[RequestRecord]) -> tuple[str, ...]:
+def _repeated(outcomes: Sequence[LevelOutcome], requests: Iterable[RequestRecord]) -> tuple[str, ...]:
     recorded = {number: record for outcome in outcomes for number, record in outcome.recorded.items()}
-    sentences = (repeat.sentence for request in requests for repeat in repeated_by_retries(request, recorded))
+    usual = usual_times_said((request for outcome in outcomes for request in outcome.requests), recorded)
+    repeats = (repeat for request in requests for repeat in repeated_by_retries(request, recorded, usual))
+    sentences = (repeat.sentence for repeat in repeats)
     return tuple(dict.fromkeys(sentences))

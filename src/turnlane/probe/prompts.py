@@ -56,18 +56,37 @@ def _attempts(tries: Sequence[RecordedRequest]) -> Attempts:
     return Attempts(len(tries), restarts, max(counts, default=-1) + 1)
 
 
-def repeated_by_retries(request: RequestRecord, recorded: Mapping[int, RecordedRequest]) -> list[Repeat]:
+def usual_times_said(requests: Iterable[RequestRecord], recorded: Mapping[int, RecordedRequest]) -> int:
+    """The most often that a prompt holds a message of the user where no model call failed: several runs may share
+    a history."""
+    undisturbed = (request for request in requests if all(map(_answered, _calls_of(request, recorded))))
+    times = (times_said(one.prompt, call.body) for one in undisturbed for call in _calls_of(one, recorded))
+    return max(times, default=1)
+
+
+def repeated_by_retries(
+    request: RequestRecord, recorded: Mapping[int, RecordedRequest], usual: int = 1
+) -> list[Repeat]:
     """What a retry repeated in one request of a user, after a model call of it had failed.
 
     Nothing is taken for a repetition that was in the program's prompts before the failure: a team may show the
     user's message to several agents, and each of them may call the same tool.
+
+    Args:
+        request: the request.
+        recorded: the provider's calls, by number.
+        usual: see `usual_times_said`.
     """
-    calls = [recorded[call.number] for call in request.calls if call.number in recorded]
+    calls = _calls_of(request, recorded)
     failed = next((place for place, call in enumerate(calls) if not _answered(call)), None)
     if failed is None:
         return []
     before, after = calls[: failed + 1], calls[failed + 1 :]
-    return [*_messages_again(request, before, after), *_tools_again(before, after)]
+    return [*_messages_again(request, before, after, usual), *_tools_again(before, after)]
+
+
+def _calls_of(request: RequestRecord, recorded: Mapping[int, RecordedRequest]) -> list[RecordedRequest]:
+    return [recorded[call.number] for call in request.calls if call.number in recorded]
 
 
 def _answered(record: RecordedRequest) -> bool:
@@ -75,15 +94,16 @@ def _answered(record: RecordedRequest) -> bool:
 
 
 def _messages_again(
-    request: RequestRecord, before: Sequence[RecordedRequest], after: Sequence[RecordedRequest]
+    request: RequestRecord, before: Sequence[RecordedRequest], after: Sequence[RecordedRequest], usual: int
 ) -> Iterator[Repeat]:
-    """The user's message stands more often in a prompt of the same agent than before the failure."""
-    usual: dict[str, int] = defaultdict(int)
+    """The user's message stands in a prompt more often than usual, and than in the agent's before the failure."""
+    earlier: dict[str, int] = defaultdict(int)
     for record in before:
-        usual[agent_of(record.body)] = max(usual[agent_of(record.body)], times_said(request.prompt, record.body))
+        agent = agent_of(record.body)
+        earlier[agent] = max(earlier[agent], times_said(request.prompt, record.body))
     for record in after:
         agent, times = agent_of(record.body), times_said(request.prompt, record.body)
-        if agent in usual and times > max(1, usual[agent]):
+        if agent in earlier and times > max(usual, earlier[agent], 1):
             yield Repeat("message", f"The user's message was sent again: a prompt holds it {times} times.")
             return
 

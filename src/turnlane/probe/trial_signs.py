@@ -14,7 +14,7 @@ from turnlane import hazards
 from turnlane.probe import trials
 from turnlane.probe.answer_marks import Marks, differs
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.prompts import Attempts, attempts_of, repeated_by_retries
+from turnlane.probe.prompts import Attempts, attempts_of, repeated_by_retries, usual_times_said
 from turnlane.probe.report import Evidence, RequestRecord
 from turnlane.probe.trials import Trials
 from turnlane.probe.verdict import Sign
@@ -87,12 +87,15 @@ def _blind_retries(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
     for name in (
         trials.FAILING, trials.REFUSING, trials.AFTER_TOOLS, trials.FAILING_ONCE, trials.FAILING_MIDWAY,
     ):  # fmt: skip
-        yield from repeats(found[name], name) if name in found else ()
+        yield from repeats(found[name], name, alone) if name in found else ()
 
 
-def repeats(outcome: LevelOutcome, name: str) -> Iterator[Sign]:
-    """TL304 for a level with faults: what retries repeated."""
-    all_repeats = [r for request in outcome.requests for r in repeated_by_retries(request, outcome.recorded)]
+def repeats(outcome: LevelOutcome, name: str, undisturbed: LevelOutcome) -> Iterator[Sign]:
+    """TL304 for a level with faults: what retries repeated that is not there twice without faults, too."""
+    usual = usual_times_said(undisturbed.requests, undisturbed.recorded)
+    all_repeats = [
+        r for request in outcome.requests for r in repeated_by_retries(request, outcome.recorded, usual)
+    ]
     for sentence in dict.fromkeys(repeat.sentence for repeat in all_repeats):
         yield Sign(
             codes=("TL304",),
