@@ -51,16 +51,13 @@ def with_latency(script: Script, latency: Latency) -> Script:
     async def answer(request: PracticeRequest) -> Answer:
         return replace(await script.answer(request), latency=None)
 
-    return Script(
-        answer=answer,
-        latency=latency,
-        tokens_per_second=script.tokens_per_second,
-        faults=script.faults,
-        budget=script.budget,
-        models=script.models,
-        seed=script.seed,
-        name=script.name,
-    )
+    return altered(script, answer=answer, latency=latency)
+
+
+def altered(script: Script, **settings: Any) -> Script:
+    """`script` with other settings: arguments of `Script`."""
+    kept = ("answer", "latency", "tokens_per_second", "faults", "budget", "models", "seed", "name")
+    return Script(**{**{name: getattr(script, name) for name in kept}, **settings})
 
 
 def _is_machinery(request: PracticeRequest, said: Answer) -> bool:

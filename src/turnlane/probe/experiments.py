@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from turnlane import hazards
-from turnlane.practice import Script
+from turnlane.probe.answers import altered
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.failures import ENOUGH, Failure, Kind, says_something
 from turnlane.probe.outcome import LevelOutcome
@@ -165,19 +165,7 @@ def _tools(case: Case) -> list[str]:
 
 def _without_limit(case: Case, conditions: Conditions) -> Conditions:
     script = conditions.script or case.subject.script
-    return replace(conditions, budget=None, script=_unlimited(script) if script is not None else None)
-
-
-def _unlimited(script: Script) -> Script:
-    return Script(
-        answer=script.answer,
-        latency=script.latency,
-        tokens_per_second=script.tokens_per_second,
-        faults=script.faults,
-        models=script.models,
-        seed=script.seed,
-        name=script.name,
-    )
+    return replace(conditions, budget=None, script=altered(script, budget=None) if script is not None else None)
 
 
 def _has_workers(case: Case) -> bool:

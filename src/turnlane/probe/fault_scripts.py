@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from turnlane.practice import Answer, Fault, PracticeRequest, Script
+from turnlane.probe.answers import altered
 
 
 def failing_after_tools(script: Script, fault: Fault) -> Script:
@@ -16,7 +16,7 @@ def failing_after_tools(script: Script, fault: Fault) -> Script:
         said = await script.answer(request)
         return replace(said, fault=fault) if request.messages[-1]["role"] == "tool" else said
 
-    return _with_answers(script, answer)
+    return altered(script, answer=answer, faults=(), budget=None)
 
 
 def refusing_call(script: Script, number: int) -> Script:
@@ -27,7 +27,7 @@ def refusing_call(script: Script, number: int) -> Script:
         said = await script.answer(request)
         return replace(said, fault=Fault("unauthorized")) if next(numbers) == number else said
 
-    return _with_answers(script, answer)
+    return altered(script, answer=answer, faults=(), budget=None)
 
 
 def cut_short(script: Script) -> Script:
@@ -41,15 +41,4 @@ def cut_short(script: Script) -> Script:
             return said
         return replace(said, text=text[: max(1, len(text) // 2)], finish_reason="length")
 
-    return _with_answers(script, answer)
-
-
-def _with_answers(script: Script, answer: Callable[[PracticeRequest], Awaitable[Answer]]) -> Script:
-    return Script(
-        answer=answer,
-        latency=script.latency,
-        tokens_per_second=script.tokens_per_second,
-        models=script.models,
-        seed=script.seed,
-        name=script.name,
-    )
+    return altered(script, answer=answer, faults=(), budget=None)

@@ -9,6 +9,7 @@ from typing import Final
 
 from turnlane.probe import plots
 from turnlane.probe.report import Cause, Evidence, Hazard, Leak, Level, Report, RequestRecord, Stack, Verdict
+from turnlane.probe.text import headline, headline_of_clean, seconds, vanished
 from turnlane.probe.timeline import timeline
 
 MAX_LEAKS: Final = 12
@@ -31,31 +32,6 @@ def page(report: Report) -> str:
         _measured(report),
     ]
     return "\n".join(part for part in parts if part) + "\n</main>\n</body>\n</html>\n"
-
-
-def headline(report: Report) -> str:
-    """The verdict in one line."""
-    if report.verdicts:
-        first = report.verdicts[0]
-        return f"{first.code}: {first.summary}"
-    return headline_of_clean(report)
-
-
-def headline_of_clean(report: Report) -> str:
-    """The line of a report without a verdict."""
-    number = sum(level.requests for level in report.levels)
-    wrong = [
-        (sum(level.failed for level in report.levels), "failed"),
-        (sum(level.leaks for level in report.levels), "leaked another user's words"),
-        (
-            sum((level.lost or 0) + (level.reordered or 0) for level in report.levels),
-            "lost or reordered their own",
-        ),
-    ]
-    told = " and ".join(f"{count} {what}" for count, what in wrong if count)
-    if told:
-        return f"Of {number} requests {told}; no verdict says why."
-    return f"Nothing went wrong in {number} requests."
 
 
 def _head(report: Report) -> str:
@@ -90,14 +66,8 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _evidence(evidence: Sequence[Evidence]) -> str:
-    rows = [(one.experiment, one.before, one.after, _vanished(one)) for one in evidence]
+    rows = [(one.experiment, one.before, one.after, vanished(one)) for one in evidence]
     return _table(("changed", "before", "with the change", "the failure"), rows) if rows else ""
-
-
-def _vanished(evidence: Evidence) -> str:
-    if evidence.vanished is None:
-        return ""
-    return "vanished" if evidence.vanished else "stayed"
 
 
 def _levels(levels: Sequence[Level]) -> str:
@@ -110,8 +80,8 @@ def _levels(levels: Sequence[Level]) -> str:
     rows = [
         (
             str(level.concurrency), str(level.requests), str(level.succeeded), str(level.failed), str(level.leaks),
-            _count(level.lost), _count(level.reordered), _time(level.p50), _time(level.p99),
-            _time(level.provider_p50), _time(level.loop_lag), _count(level.open_files),
+            _count(level.lost), _count(level.reordered), seconds(level.p50), seconds(level.p99),
+            seconds(level.provider_p50), seconds(level.loop_lag), _count(level.open_files),
             f"{level.provider_calls_per_request:.2f}",
         )
         for level in levels
@@ -282,9 +252,3 @@ def _cell(text: str, alarming: bool) -> str:
 
 def _count(number: int | None) -> str:
     return "–" if number is None else str(number)
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

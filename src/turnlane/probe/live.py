@@ -15,7 +15,7 @@ from turnlane.probe.drive import Talk
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import Level
 from turnlane.probe.run import Watcher
-from turnlane.probe.text import levels_table
+from turnlane.probe.text import levels_table, seconds
 
 _WIDTH: Final = 30
 
@@ -95,5 +95,5 @@ def _summary(level: Level) -> str:
     parts = [f"{level.succeeded} of {level.requests} answered"]
     parts += [f"{level.leaks} leaked"] if level.leaks else []
     parts += [f"{level.lost} lost messages"] if level.lost else []
-    parts += [f"p50 {level.p50 * 1000:.0f} ms"] if level.p50 is not None else []
+    parts += [f"p50 {seconds(level.p50)}"] if level.p50 is not None else []
     return ", ".join(parts)

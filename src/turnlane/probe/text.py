@@ -14,7 +14,6 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
-from turnlane.probe.html import headline_of_clean
 from turnlane.probe.report import Evidence, Frame, Leak, Level, Report, RequestRecord, Verdict
 
 MAX_CAUSES: Final = 6
@@ -58,6 +57,31 @@ def shown(report: Report, width: int) -> RenderableType:
     return Group(*parts)
 
 
+def headline(report: Report) -> str:
+    """The verdict in one line."""
+    if report.verdicts:
+        first = report.verdicts[0]
+        return f"{first.code}: {first.summary}"
+    return headline_of_clean(report)
+
+
+def headline_of_clean(report: Report) -> str:
+    """The line of a report without a verdict."""
+    number = sum(level.requests for level in report.levels)
+    wrong = [
+        (sum(level.failed for level in report.levels), "failed"),
+        (sum(level.leaks for level in report.levels), "leaked another user's words"),
+        (
+            sum((level.lost or 0) + (level.reordered or 0) for level in report.levels),
+            "lost or reordered their own",
+        ),
+    ]
+    told = " and ".join(f"{count} {what}" for count, what in wrong if count)
+    if told:
+        return f"Of {number} requests {told}; no verdict says why."
+    return f"Nothing went wrong in {number} requests."
+
+
 def _verdict(verdict: Verdict) -> RenderableType:
     lines: list[RenderableType] = [Text.assemble((verdict.code, "bold red"), " ", (verdict.summary, "bold"))]
     facts = [f"confidence {verdict.confidence:.0%}"]
@@ -77,11 +101,17 @@ def _evidence(evidence: Sequence[Evidence]) -> Table:
     for head in ("changed", "before", "with the change", ""):
         table.add_column(head)
     for one in evidence:
-        vanished = "" if one.vanished is None else "vanished" if one.vanished else "stayed"
         # As texts, not as rich's markup: a prompt may hold [/INST].
         said = map(Text, (one.experiment, one.before, one.after))
-        table.add_row(*said, Text(vanished, style="green" if one.vanished else ""))
+        table.add_row(*said, Text(vanished(one), style="green" if one.vanished else ""))
     return table
+
+
+def vanished(evidence: Evidence) -> str:
+    """What became of the failure, in a word; empty for a plain observation."""
+    if evidence.vanished is None:
+        return ""
+    return "vanished" if evidence.vanished else "stayed"
 
 
 def levels_table(levels: Sequence[Level], width: int) -> Table:

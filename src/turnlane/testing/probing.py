@@ -13,10 +13,9 @@ from types import ModuleType
 from typing import Any, Final
 
 from turnlane.cli.probe import attribution_with_check
-from turnlane.probe.html import headline
 from turnlane.probe.options import ProbeOptions, run
 from turnlane.probe.report import Report
-from turnlane.probe.text import text
+from turnlane.probe.text import headline, text
 
 _LISTENS_EVERY: Final = 0.1
 """Seconds."""
