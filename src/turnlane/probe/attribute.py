@@ -26,7 +26,7 @@ from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
 from turnlane.probe.report import Hazard
 from turnlane.probe.restarts import dies_with_process, outlives_restart
 from turnlane.probe.run import Attribution, Attributor, Watcher
-from turnlane.probe.standstill import standstill_signs
+from turnlane.probe.standstill import standstill_seconds, standstill_signs
 from turnlane.probe.subject import Subject
 from turnlane.probe.symptoms import signs_of_messages
 from turnlane.probe.trial_signs import ADVICE, as_note, repeats, trial_signs
@@ -38,6 +38,7 @@ RESERVE: Final = 3.0
 TRIAL_TIME: Final = 8.0
 """Seconds that the trials need at least, all together."""
 IN_MEMORY: Final = frozenset({"TL201", "TL203", "TL205"})
+STANDSTILL: Final = "do others stand still?"
 START: Final = 5.0
 """Seconds that a fresh start of the program takes at least."""
 
@@ -170,10 +171,18 @@ class _Investigation:
 
     async def _standstill(self) -> None:
         """Quick, and what blocks a loop makes everything after it slow."""
+        if not self.subject.one_loop:
+            return
         first = self.levels[0]
-        if self.subject.one_loop and self._affords(4 * _seconds(first)):
-            self.watcher.step("do others stand still?")
-            self.signs += await standstill_signs(self.session, _plain(first))
+        behind = any(request.status is None for request in self.levels[-1].requests)
+        if not self._affords(standstill_seconds(first) + (self._start if behind else 0)):
+            self.skipped.append(STANDSTILL)
+            return
+        self.watcher.step(STANDSTILL)
+        if behind and self.subject.starts:
+            # It still works for those who have given up waiting, and would not idle.
+            await self.session.start_program(replace(_plain(first), fresh_process=True))
+        self.signs += await standstill_signs(self.session, _plain(first))
 
     async def _restarts(self, by_guard: Set[str]) -> None:
         """Experiments with a reading of their own: a stop in the middle of work, a fresh process."""

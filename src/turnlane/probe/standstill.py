@@ -9,6 +9,7 @@ from typing import Final
 
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.drive import Session
+from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import Evidence
 from turnlane.probe.target import Target
 from turnlane.probe.verdict import Sign
@@ -23,6 +24,16 @@ ROUNDS: Final = 2
 _PAUSE: Final = 0.02
 _QUIET: Final = 0.3
 _BOUND: Final = 10.0
+
+
+def standstill_seconds(alone: LevelOutcome) -> float:
+    """How long it takes to find out, where no two requests are worked on at once.
+
+    Args:
+        alone: one user with nothing in the way.
+    """
+    slowest = max((request.seconds for request in alone.requests), default=1.0)
+    return ROUNDS * USERS * slowest + 2 * _QUIET
 
 
 async def standstill_signs(session: Session, base: Conditions) -> list[Sign]:
