@@ -44,6 +44,17 @@ def test_a_terminal_gets_the_table_of_levels_and_what_runs() -> None:
     assert "250 ms" in shown
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_bar_stays_on_its_line(width: int) -> None:
+    out = Terminal()
+    with LiveTable(Console(file=out, force_terminal=True, width=width)) as table:
+        table.step("20 users at once")
+        talk = Talk(Conditions(concurrency=20, turns=2, rounds=3))
+        table.talk(talk)
+    (line,) = [line for line in out.getvalue().splitlines() if "20 users at once" in line]
+    assert "0 of 120" in line
+
+
 def test_a_pipe_gets_lines() -> None:
     out = io.StringIO()
     watcher = progress(out)

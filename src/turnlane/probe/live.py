@@ -18,6 +18,9 @@ from turnlane.probe.run import Watcher
 from turnlane.probe.text import levels_table, seconds
 
 _WIDTH: Final = 30
+"""Columns of the bar, where there is room."""
+_BESIDE: Final = 52
+"""Columns of what usually stands beside it: the time, the step, how many of how many."""
 
 
 def progress(out: TextIO) -> Watcher:
@@ -85,8 +88,9 @@ class LiveTable(Watcher):
         if talk is None:
             return Text("")
         done, failed = len(talk.spoken), sum(spoken.failed for spoken in talk.spoken)
-        filled = min(_WIDTH, _WIDTH * done // max(1, talk.conditions.requests))
-        bar = Text("█" * filled, style="green") + Text("·" * (_WIDTH - filled), style="dim")
+        wide = max(1, min(_WIDTH, self._console.width - _BESIDE))
+        filled = min(wide, wide * done // max(1, talk.conditions.requests))
+        bar = Text("█" * filled, style="green") + Text("·" * (wide - filled), style="dim")
         counted = Text(f" {done} of {talk.conditions.requests}")
         return bar + counted + (Text(f", {failed} failed", style="red") if failed else Text(""))
 
