@@ -148,6 +148,7 @@ def test_right_forms_are_silent(watched: Watched, program: Program, provider: Pr
     assert watched.hazards == []
 
 
+TASK = "from celery import Celery; task = Celery('jobs', broker='memory://').task"
 FORKS = """
 import os
 made = {maker}
@@ -177,10 +178,20 @@ def forked(tmp_path: Path, provider: PracticeProvider, *, maker: str, before: st
         ("AsyncOpenAI()", "", "asyncio.run(ask(made))", {"TL301"}),
         ("OpenAI()", "ask_sync(made)", "ask_sync(made)", {"TL301"}),
         ("OpenAI()", "", "ask_sync(made)", set()),
+        ("OpenAI()", TASK, "task(ask_sync).apply((made,)).get()", {"TL301"}),
+        ("OpenAI()", TASK, "task(ask_sync).apply((OpenAI(),)).get()", set()),
         ("None", "", "ask_sync(OpenAI())", set()),
         ("AsyncOpenAI()", "asyncio.run(ask(made))", "asyncio.run(ask(AsyncOpenAI()))", set()),
     ],
-    ids=["async, made before", "sync, used before", "sync, made before", "made after", "another in the child"],
+    ids=[
+        "async, made before",
+        "sync, used before",
+        "sync, made before",
+        "sync, made before, used by a task",
+        "sync, made by a task",
+        "made after",
+        "another in the child",
+    ],
 )
 def test_forks(
     tmp_path: Path, provider: PracticeProvider, maker: str, before: str, after: str, codes: set[str]

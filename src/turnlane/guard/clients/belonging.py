@@ -22,6 +22,8 @@ _IN_MEMORY: Final = ("ASGI", "WSGI", "Mock")
 """Transports without connections, by a part of their class's name."""
 _PRE_FORK: Final = ("gunicorn.arbiter", "uwsgi")
 """Modules of servers that load the application before they fork only when they are told to."""
+_FORKING_WORKERS: Final = ("celery", "rq")
+"""Hosts whose workers fork from a process that has loaded the program."""
 
 
 def install() -> None:
@@ -159,20 +161,22 @@ def _after_fork(client: Any, watched: Watched) -> None:
     made_in, watched.pid = watched.pid, os.getpid()
     watched.loop = None
     preload = bool(journals.where_is("preload"))
-    # A client that only blocks, and was not used, has nothing that could be shared.
+    request = requests.current.get()
+    by_server = preload or (request is not None and request.host in _FORKING_WORKERS)
+    # A client that only blocks, and was not used, has nothing that could be shared yet. Under a server that forks
+    # its workers that is luck: the first warm-up call changes it.
     idle = "used" not in watched.notes and not hasattr(client, "aclose")
     watched.notes.pop("used", None)
-    if idle and not preload:
+    if idle and not by_server:
         return
     label = label_of(watched)
     outer = outermost()
     here = outer.stack if outer is not None else stacks.capture()
-    request = requests.current.get()
     journals.report(
         Sighting(
             code="TL605" if preload else "TL301",
             message=f"{label} was made in process {made_in} before it forked, and is used in process "
-            f"{os.getpid()}: both share its connections.",
+            f"{os.getpid()}: both share {'what it opens before a fork' if idle else 'its connections'}.",
             stack=watched.made or here,
             stacks=with_stacks(("made here, before the fork", watched.made), ("used here, after it", here)),
             object=label,
