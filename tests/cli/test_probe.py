@@ -110,6 +110,13 @@ def test_a_report_that_cannot_be_written_is_not_lost(
     assert "Nothing went wrong in 4 requests." in capsys.readouterr().out
 
 
+def test_a_standard_output_without_room_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        with pytest.raises(Complaint, match="standard output: No space left on device"):
+            _write(clean(), Reported())
+
+
 @pytest.mark.parametrize("output_format", ["full", "json", "html"])
 def test_a_report_is_written_whatever_the_program_has_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_format: OutputFormat

@@ -304,7 +304,18 @@ def _show(report: Report, wanted: OutputFormat) -> None:
     width = shutil.get_terminal_size().columns if color else WIDTH
     told = _rendered(report, wanted, width=width, color=color)
     encoding = sys.stdout.encoding
-    sys.stdout.write(told.encode(encoding, "backslashreplace").decode(encoding))
+    try:
+        sys.stdout.write(told.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # a reader that has seen enough is no trouble
+    except OSError as error:
+        # What is left of it would be tried once more at the process's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Complaint(
+            f"The report cannot be written to the standard output: {error.strerror}. Name a file with --output.",
+            FAILED,
+        ) from None
 
 
 def _rendered(report: Report, wanted: OutputFormat, *, width: int = WIDTH, color: bool = False) -> str:
