@@ -126,6 +126,37 @@ class TestEntries:
         (first,) = [record for record in watched.of_kind("failure") if record["first"]]
         assert (first["request"], first["agent"]) == (mine.id, "Agent 'support'")
 
+    async def test_a_scope_is_left_in_the_middle_of_its_turn(self, watched: Any, config: Any) -> None:
+        begun = asyncio.Event()
+
+        async def look_up(key: str) -> str:
+            begun.set()
+            await asyncio.sleep(60)
+            return "never"
+
+        support, stream = agent(config, tools=[look_up]), ag2.MemoryStream()
+        await support.ask("hi", stream=stream)
+        async with support.run("look up", stream=stream) as run:
+            run.start()
+            await begun.wait()
+        assert watched.hazard("TL502")["place"]["function"].endswith("in_the_middle_of_its_turn")
+        assert watched.codes == {"TL502"}
+
+    async def test_a_scope_is_left_after_the_last_word(self, watched: Any, config: Any) -> None:
+        stream = ag2.MemoryStream()
+        async with agent(config).run("hi", stream=stream) as run:
+            with run.stream.join() as events:
+                run.start()
+                async for event in events:
+                    if type(event).__name__ == "ModelResponse":
+                        break
+        assert watched.codes == set()
+
+    async def test_a_scope_in_which_nothing_is_begun(self, watched: Any, config: Any) -> None:
+        async with agent(config).run("hi"):
+            pass
+        assert watched.codes == set()
+
     async def test_a_turn_in_the_background_of_its_scope(self, watched: Any, config: Any) -> None:
         with requests.within(request()):
             async with agent(config).run("hi") as run:

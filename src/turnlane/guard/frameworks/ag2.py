@@ -26,7 +26,7 @@ from turnlane.guard.patching import (
     watch_construction,
     watch_entry,
 )
-from turnlane.guard.runs import Run, ToolCall
+from turnlane.guard.runs import Outcome, Run, ToolCall
 from turnlane.guard.stacks import Stack, has_users
 
 PACKAGES = ("ag2", "autogen.beta")
@@ -230,14 +230,25 @@ def _finishes(original: Any) -> Any:
 def _leaves(original: Any) -> Any:
     @functools.wraps(original)
     async def __aexit__(self: Any, kind: Any, error: Any, trace: Any) -> Any:
+        outcome: Outcome = _outcome(error) if error is not None else "abandoned" if _goes_on(self) else "ended"
         try:
             return await original(self, kind, error, trace)
         finally:
             run = _scopes.pop(self, None)
             if run is not None:
-                _end(run, "ended" if error is None else _outcome(error), error)
+                _end(run, outcome, error)
 
     return __aexit__
+
+
+def _goes_on(scope: Any) -> bool:
+    """Whether the turn of a scope is under way and the model has not said its last word."""
+    task = getattr(scope, "_AgentRun__task", None)
+    if task is None or task.done():
+        return False
+    events = reversed(events_of(scope.stream) or ())
+    last = next((event for event in events if type(event).__name__ in ("ModelRequest", "ModelResponse")), None)
+    return bool(getattr(last, "tool_calls", True))
 
 
 def _about(call: ToolCall, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
