@@ -1,5 +1,5 @@
-"""Loops that are started where one runs (TL101, TL102), elsewhere (TL103), nested (TL105), at import (TL113), or
-with no coroutine (TL109). Other rules about loops have their own files."""
+"""Loops that are started where one runs (TL101, TL102), elsewhere (TL103), at import (TL113), or with no coroutine
+(TL109). Other rules about loops have their own files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, Final
 
 from turnlane.guard import (
@@ -20,6 +19,7 @@ from turnlane.guard import (
     journals,
     legacy_loops,
     loop_owners,
+    nesting,
     patching,
     requests,
     self_deadlock,
@@ -44,8 +44,7 @@ def install() -> None:
     _patch_runners()
     _patch_loop_class(asyncio.BaseEventLoop)
     when_imported("uvloop", lambda module: _patch_loop_class(module.Loop))
-    for name in ("nest_asyncio", "nest_asyncio2"):
-        when_imported(name, _patch_nest)
+    nesting.install(_watch_again)
     # `anyio` itself imports the name after this module of it has run.
     when_imported("anyio._core._eventloop", lambda module: replace(module, "run", _watched_start("anyio.run")))
     when_imported(
@@ -63,6 +62,7 @@ def install() -> None:
 def uninstall() -> None:
     """Stop the watch."""
     blocked.uninstall()
+    nesting.uninstall()
     loop_owners.started.clear()
     loop_owners.stopping.clear()
 
@@ -124,10 +124,18 @@ def _put(kind: type, name: str, make: Any) -> None:
         patching.add(kind, name, made)
 
 
+def _watch_again(kind: type) -> None:
+    """Somebody's own functions stand in the place of the watched ones."""
+    _patch_runners()
+    _patch_loop_class(kind)
+
+
 def _watched_until_complete(original: Any) -> Any:
     @functools.wraps(original)
     def run_until_complete(self: Any, future: Any) -> Any:
         fresh = before("run_until_complete", future, loop=self)
+        if nesting.is_allowed(self) and asyncio._get_running_loop() is None:
+            return _owned(self, _run, fresh, original, self, future)
         return _run(fresh, original, self, future)
 
     return run_until_complete
@@ -139,13 +147,18 @@ def _watched_forever(original: Any) -> Any:
         before("run_forever", None, loop=self)
         if self.is_running() or asyncio._get_running_loop() is not None:
             return original(self)  # raises
-        owner = loop_owners.begins(self, stacks.capture(limit=80))
-        try:
-            return original(self)
-        finally:
-            loop_owners.ends(owner)
+        return _owned(self, original, self)
 
     return run_forever
+
+
+def _owned(loop: Any, run: Any, *args: Any) -> Any:
+    """Run `loop`, with its owner known."""
+    owner = loop_owners.begins(loop, stacks.capture(limit=80))
+    try:
+        return run(*args)
+    finally:
+        loop_owners.ends(owner)
 
 
 def before(entry: str, main: Any, *, loop: Any = None, only_coroutines: bool = False) -> bool:
@@ -158,7 +171,7 @@ def before(entry: str, main: Any, *, loop: Any = None, only_coroutines: bool = F
         HazardError: strict mode.
     """
     try:
-        if sys._getframe(2).f_code.co_filename.startswith(_MACHINERY):
+        if sys._getframe(2).f_code.co_filename.startswith((*_MACHINERY, *nesting.MACHINERY)):
             return False
         owner = loop_owners.owner_here()
         if owner is None and loop is None and inspect.iscoroutine(main) and not at_import.importing():
@@ -182,7 +195,7 @@ def _seen(
     if (sighting := at_import.started(entry, stack)) is not None:
         return sighting
     if owner is not None:
-        return nested(entry, stack, owner)
+        return None if nesting.by_program else nested(entry, stack, owner)
     if loop is not None and loop.is_running():
         return runs_elsewhere(entry, stack, loop)
     if main is not None and not _runnable(main, only_coroutines):
@@ -203,9 +216,12 @@ def nested(entry: str, stack: Stack, owner: Owner) -> Sighting:
     """A loop is started in a thread whose loop runs."""
     notebook = loop_owners.in_notebook()
     whose = "the notebook's loop runs in this thread already" if notebook else "a loop runs in this thread already"
+    outcome = "Python refuses, and the coroutine never runs"
+    if nesting.is_allowed(asyncio._get_running_loop()):
+        outcome = "nest_asyncio, which a package of the program applies, runs it inside the first one"
     return _sighting(
         "TL102" if notebook else "TL101",
-        f"{entry} is called where {whose} ({owner.who}): Python refuses, and the coroutine never runs.",
+        f"{entry} is called where {whose} ({owner.who}): {outcome}.",
         stack,
         ("the first owner: this loop was started here", owner.stack),
         ("the second: a loop is started here", stack),
@@ -297,28 +313,6 @@ def _task() -> str | None:
         return None
     task = asyncio.current_task()
     return task.get_name() if task is not None else None
-
-
-def _patch_nest(module: ModuleType) -> None:
-    def make(original: Any) -> Any:
-        @functools.wraps(original)
-        def apply(*args: Any, **kwargs: Any) -> Any:
-            stack = stacks.capture()
-            name = module.__name__
-            journals.report(
-                _sighting(
-                    "TL105",
-                    f"{name}.apply() lets calls run the loop from inside the loop: a run can then return only "
-                    "after the runs that began after it, and uvloop refuses it.",
-                    stack,
-                    (f"{name}.apply() is called here", stack),
-                )
-            )
-            return original(*args, **kwargs)
-
-        return apply
-
-    replace(module, "apply", make)
 
 
 def _watched_start(entry: str) -> Callable[[Any], Any]:
