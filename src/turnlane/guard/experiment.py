@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from turnlane.guard import journals, objects, patching, requests
 from turnlane.guard.imports import when_imported
-from turnlane.guard.objects import Watched
 from turnlane.guard.patching import watch_construction
 from turnlane.guard.requests import Request
 from turnlane.guard.stacks import is_users
@@ -57,9 +56,8 @@ def _memories(module: ModuleType) -> None:
 def stand_in(thing: Any) -> Any:
     """What the present request runs in the place of `thing`: itself, if the request made it or it is no agent."""
     request, watched = requests.current.get(), objects.known(thing)
-    if not _is_shared(request, watched) or watched is None or watched.role not in RUNNING:
+    if request is None or watched is None or watched.request is request or watched.role not in RUNNING:
         return thing
-    assert request is not None
     try:
         return _made_anew(thing, _stand_ins(request))
     except Exception as error:  # it cannot be made like that: the experiment shows nothing then
@@ -75,15 +73,10 @@ def with_own_parts(thing: Any) -> Any:
     try:
         made = _stand_ins(request)
         for name, value in list(vars(thing).items()):
-            own = (
-                [_own(part, request, made) for part in value]
-                if type(value) is list
-                else _own(value, request, made)
-            )
-            if own is not value and (
-                type(value) is not list or any(a is not b for a, b in zip(own, value, strict=True))
-            ):
-                setattr(thing, name, own)
+            parts = value if type(value) is list else [value]
+            own = [_own(part, request, made) for part in parts]
+            if any(new is not part for new, part in zip(own, parts, strict=True)):
+                setattr(thing, name, own if type(value) is list else own[0])
     except Exception as error:
         journals.trouble(f"experiment with {watched.type.__name__}", error)
     return thing
@@ -91,7 +84,7 @@ def with_own_parts(thing: Any) -> Any:
 
 def _own(part: Any, request: Request, made: dict[int, tuple[Any, Any]]) -> Any:
     watched = objects.known(part)
-    if watched is None or watched.role not in WORKED_ON or not _is_shared(request, watched):
+    if watched is None or watched.role not in WORKED_ON or watched.request is request:
         return part
     # What a framework makes for each of its agents is the agent's, not something that the user's code shares. No
     # framework makes termination conditions, but for those that `a | b` puts together.
@@ -99,10 +92,6 @@ def _own(part: Any, request: Request, made: dict[int, tuple[Any, Any]]) -> Any:
     if not by_user and watched.role != "termination":
         return part
     return _made_anew(part, made)
-
-
-def _is_shared(request: Request | None, watched: Watched | None) -> bool:
-    return request is not None and watched is not None and watched.request is not request
 
 
 def _stand_ins(request: Request) -> dict[int, tuple[Any, Any]]:

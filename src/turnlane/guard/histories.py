@@ -58,6 +58,16 @@ _handed: OrderedDict[int, Handed] = OrderedDict()
 _lock = locks.free_after_fork()
 
 
+def install() -> None:
+    """Listen to the end of runs."""
+    runs.ending.append(ended)
+
+
+def uninstall() -> None:
+    """Forget all lists."""
+    _handed.clear()
+
+
 def handed(run: Run, messages: Any, *, code: str = "TL202", apart: bool = False, cleared: bool = False) -> None:
     """A run was given a list of messages: reports when runs of different users were, unless it is kept by a key.
 
@@ -70,8 +80,6 @@ def handed(run: Run, messages: Any, *, code: str = "TL202", apart: bool = False,
     """
     if run.request is None or not isinstance(messages, list):
         return
-    if ended not in runs.ending:
-        runs.ending.append(ended)
     run.notes["handed"] = now = Handed(messages, run)
     with _lock:
         before = _handed.get(id(messages))

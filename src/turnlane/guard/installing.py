@@ -24,6 +24,7 @@ PARTS: Final = (
     "turnlane.guard.clients",
     "turnlane.guard.hosts",
     "turnlane.guard.leftovers",
+    "turnlane.guard.histories",
     "turnlane.guard.files",
     "turnlane.guard.kept_states",
     "turnlane.guard.stdin",

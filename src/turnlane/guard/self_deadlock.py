@@ -11,7 +11,7 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -124,7 +124,7 @@ def _watched_work(original: Any) -> Any:
     return run
 
 
-def _begin(future: Any) -> tuple[dict[Any, Any], Any] | None:
+def _begin(future: Any) -> tuple[MutableMapping[Any, Any], Any] | None:
     """This thread waits for `future` now; what must be taken back afterwards."""
     loop = asyncio._get_running_loop()
     if loop is not None:
@@ -133,11 +133,11 @@ def _begin(future: Any) -> tuple[dict[Any, Any], Any] | None:
     work = getattr(_work, "future", None)
     if work is not None and future in _handed:
         _held_up[work] = future
-        return _held_up, work  # type: ignore[return-value]
+        return _held_up, work
     return None
 
 
-def _end(mine: tuple[Any, Any] | None) -> None:
+def _end(mine: tuple[MutableMapping[Any, Any], Any] | None) -> None:
     if mine is not None:
         mine[0].pop(mine[1], None)
 

@@ -141,15 +141,20 @@ def _loguru(module: ModuleType) -> None:
         def _log(self: Any, level: Any, from_decorator: Any, options: Any, message: Any, *rest: Any) -> Any:
             request = _concerned()
             if request is not None:
-                given = options[0] if options else None
-                error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
-                text = " ".join(str(part) for part in (message, *rest))
-                _note(request, error, text)
+                _logged_by_loguru(request, options[0] if options else None, (message, *rest))
             return original(self, level, from_decorator, options, message, *rest)
 
         return _log
 
     replace(module.Logger, "_log", make)
+
+
+def _logged_by_loguru(request: Request, given: Any, parts: tuple[Any, ...]) -> None:
+    error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+    try:
+        _note(request, error, " ".join(map(str, parts)))
+    except Exception:  # an object that can't be shown: the program finds that out itself, if it shows it
+        return
 
 
 def _sentry(module: ModuleType) -> None:
