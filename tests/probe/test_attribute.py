@@ -28,7 +28,8 @@ QUICK = Conditions(latency=(0.005, 0.02))
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "HANG_BOUND", 1.0)
-    monkeypatch.setattr(trials, "HANG_BOUND_ASKED", 1.2)
+    monkeypatch.setattr(trials, "HANG_BOUND_ASKED", 2.0)
+    monkeypatch.setattr(attribute, "SURE_TO_HANG", 1.5)
     monkeypatch.setattr(trials, "WATCHED_AFTER", 0.1)
     monkeypatch.setattr(trials, "SLOW", 0.1)
 
@@ -39,12 +40,14 @@ def only(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def reported(
-    route: str, base: Conditions = QUICK, levels: tuple[int, ...] = (1, 3), **options: Any
+    route: str, base: Conditions = QUICK, levels: tuple[int, ...] = (1, 3), timeout: float = 30.0, **options: Any
 ) -> Report:
     side = PracticeSide()
     await side.start()
     async with served(Office(side.base_url).app()) as address:
-        session = Session(http_target(f"{address}/{route}", TEMPLATE), side, bounds=Bounds(seconds=60))
+        session = Session(
+            http_target(f"{address}/{route}", TEMPLATE), side, bounds=Bounds(seconds=60, timeout=timeout)
+        )
         plan = Plan(levels=levels, rounds=1, base=base)
         async with session:
             return await probe(session, plan, attribute=attributor(**options))
@@ -99,6 +102,17 @@ async def test_a_deadline_that_is_missing_is_advice_until_somebody_asks(monkeypa
     silent = await reported("overwrites")
     assert "TL306" not in silent.codes
     assert any("TL306" in note for note in silent.notes)
+
+
+@pytest.mark.parametrize(("route", "codes"), [("right", set()), ("overwrites", {"TL306"})])
+async def test_a_deadline_that_is_longer_than_the_users_wait_is_one(
+    route: str, codes: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only((trials.HANGING,), monkeypatch)
+    injection = parse_injection("hang=60%")
+    report = await reported(route, injection.applied(QUICK), timeout=0.3, injection=injection)
+    assert any(request.status is None for request in report.requests)
+    assert (report.codes, [note for note in report.notes if "TL306" in note]) == (codes, [])
 
 
 async def test_check_makes_advice_a_verdict_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,8 +146,20 @@ def test_an_answer_that_ends_at_the_limit_of_tokens_which_the_program_sets() -> 
 
 
 def test_no_answer_at_all_while_the_provider_is_silent() -> None:
-    assert codes({trials.HANGING: outcome(failed(1, call(1), status=None, finished=8.0))}) == ["TL306"]
+    waited = failed(1, call(1), status=None, finished=8.0)
+    assert codes({trials.HANGING: outcome(waited, records=[recorded(1, BODY)])}) == ["TL306"]
     assert codes({trials.HANGING: outcome(failed(1, call(1), status=504, finished=4.0))}) == []
+
+
+def test_an_sdk_that_gives_up_later_is_a_deadline() -> None:
+    def told(**headers: str) -> list[str]:
+        waited = failed(1, call(1), status=None, finished=8.0)
+        return codes({trials.HANGING: outcome(waited, records=[recorded(1, BODY, headers=headers)])})
+
+    assert told(**{"x-stainless-read-timeout": "40.0"}) == []
+    assert told(**{"x-stainless-timeout": "40"}) == []
+    assert told(**{"x-stainless-timeout": "600"}) == ["TL306"]
+    assert told(**{"x-stainless-read-timeout": "None"}) == ["TL306"]
 
 
 def test_calls_that_are_made_after_the_turn_was_given_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -29,8 +30,8 @@ from turnlane.probe.run import Attribution, Attributor, Watcher
 from turnlane.probe.standstill import standstill_seconds, standstill_signs
 from turnlane.probe.subject import Subject
 from turnlane.probe.symptoms import signs_of_messages
-from turnlane.probe.trial_signs import ADVICE, as_note, repeats, trial_signs
-from turnlane.probe.trials import TRIALS
+from turnlane.probe.trial_signs import ADVICE, SURE_TO_HANG, as_note, repeats, trial_signs, waited_in_vain
+from turnlane.probe.trials import HANGING, TRIALS, Trial
 from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdicts_of
 
 RESERVE: Final = 3.0
@@ -120,10 +121,11 @@ class _Investigation:
         yield self._so_far()
 
     def _so_far(self) -> Attribution:
+        accusing, advice = self._accusing_or_advice()
         return Attribution(
-            verdicts=verdicts_of(self._accused(), self.subject.static),
+            verdicts=verdicts_of(accusing, self.subject.static),
             faults=fault_reports(self.subject.injection, self.levels) if self.subject.injection else (),
-            notes=tuple(dict.fromkeys(self.notes)),
+            notes=tuple(dict.fromkeys((*self.notes, *advice))),
         )
 
     def _affords_trials(self) -> bool:
@@ -153,17 +155,32 @@ class _Investigation:
         """Trials need the practice provider, and a program that answers somebody."""
         if not self.subject.practice or not any(request.succeeded for request in alone.requests):
             return
-        for trial in TRIALS:
+        # What was asked for comes first, and takes what time it needs.
+        asked = self.subject.asked_for("hang")
+        for trial in sorted(TRIALS, key=lambda trial: not (asked and trial.name == HANGING)):
             if not trial.wanted(self.subject, alone, self.trials):
                 continue
             if not self._affords(trial.seconds):
                 self.skipped.append(trial.name)
                 continue
             self.watcher.step(trial.name)
-            conditions = replace(trial.conditions(self.subject), fresh_process=self._died())
-            self.trials[trial.name] = await self.session.run_level(conditions)
+            self.trials[trial.name] = await self.session.run_level(self._conditions(trial))
             if self._died():
                 self.notes.append(f"The program ended while this was tried: {trial.name}. It was started anew.")
+
+    def _conditions(self, trial: Trial) -> Conditions:
+        made = trial.conditions(self.subject)
+        latest = next(reversed(self.trials.values()), self.levels[-1])
+        return replace(
+            made,
+            fresh_process=self._died() or self._is_behind(latest),
+            timeout=min(made.timeout or math.inf, self.session.seconds_left - RESERVE),
+        )
+
+    def _is_behind(self, latest: LevelOutcome) -> bool:
+        """Whether the program may still work for users who have given up waiting."""
+        given_up = any(request.status is None and request.cause is not None for request in latest.requests)
+        return self.subject.starts and given_up
 
     def _died(self) -> bool:
         """Whether the program has ended by itself, as Node does after a rejection that nobody handled."""
@@ -174,13 +191,12 @@ class _Investigation:
         if not self.subject.one_loop:
             return
         first = self.levels[0]
-        behind = any(request.status is None for request in self.levels[-1].requests)
+        behind = self._is_behind(self.levels[-1])
         if not self._affords(standstill_seconds(first) + (self._start if behind else 0)):
             self.skipped.append(STANDSTILL)
             return
         self.watcher.step(STANDSTILL)
-        if behind and self.subject.starts:
-            # It still works for those who have given up waiting, and would not idle.
+        if behind:
             await self.session.start_program(replace(_plain(first), fresh_process=True))
         self.signs += await standstill_signs(self.session, _plain(first))
 
@@ -234,20 +250,23 @@ class _Investigation:
     def _affords(self, seconds: float) -> bool:
         return self.session.seconds_left > seconds + RESERVE and self.session.requests_left > 0
 
-    def _accused(self) -> list[Sign]:
-        """The signs that make verdicts; advice that nobody asked for becomes a note, one for each hazard."""
+    def _accusing_or_advice(self) -> tuple[list[Sign], Iterable[str]]:
+        """The signs that make verdicts; and advice that nobody asked for as notes, one for each hazard."""
         kept = []
         advice: dict[str, str] = {}
         for sign in self.signs:
+            if sign.codes[0] == "TL306" and HANGING in self.trials and waited_in_vain(self.trials) is None:
+                continue  # users of the ramp have not waited for the deadline that there is
             if sign.codes[0] in ADVICE and not self._asked(sign):
                 advice.setdefault(sign.codes[0], as_note(sign))
             else:
                 kept.append(sign)
-        self.notes += advice.values()
-        return kept
+        return kept, advice.values()
 
     def _asked(self, sign: Sign) -> bool:
         code = sign.codes[0]
+        if code == "TL306" and (waited_in_vain(self.trials) or 0.0) < SURE_TO_HANG:
+            return False
         asked = self.subject.asked_for(*(("hang",) if code == "TL306" else ("cut_stream", "stall_stream")))
         return sign.minimal_level is not None or asked or self.subject.found_by_check(code)
 

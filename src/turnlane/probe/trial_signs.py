@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from turnlane import hazards
+from turnlane.practice import RecordedRequest
 from turnlane.probe import trials
 from turnlane.probe.answer_marks import Marks, differs
 from turnlane.probe.outcome import LevelOutcome
@@ -22,6 +23,12 @@ from turnlane.probe.verdict import Sign
 STACKED: Final = 6
 """Attempts of one call that are more than one retry budget: the least product of two layers of retries is 2 x 3.
 OpenAI's SDKs and the AI SDK make 3; a single layer that is set to 4 or 5 is nobody's mistake."""
+SDK_PATIENCE: Final = 600.0
+"""Seconds that OpenAI's SDKs wait for an answer, unless they are told otherwise."""
+SURE_TO_HANG: Final = 31.0
+"""Seconds without an answer that are no deadline which is still to come: half a minute is a usual one."""
+_PATIENCE_OF_SDK: Final = ("x-stainless-read-timeout", "x-stainless-timeout")
+"""Headers in which the SDKs say it, in Python and in Node."""
 REFUSALS: Final = frozenset({409, 423, 425, 429, 503})
 """Statuses with which a program turns a second message of a conversation away on purpose."""
 _INCOMPLETE: Final = re.compile(
@@ -290,19 +297,37 @@ def passed_as_whole(request: RequestRecord, outcome: LevelOutcome, whole: Sequen
 
 def _no_deadline(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
     """TL306: no answer, of any kind, while the provider is silent."""
+    seconds = waited_in_vain(found)
+    if seconds is not None and not any(request.status is None for request in alone.requests):
+        yield Sign(
+            codes=("TL306",),
+            source="experiment",
+            summary=f"When the provider never answers, the user has no answer after {seconds:.0f} s: nothing has "
+            "ended the turn by then.",
+            evidence=(_evidence(trials.HANGING, "an answer", f"none within {seconds:.0f} s"),),
+        )
+
+
+def waited_in_vain(found: Trials) -> float | None:
+    """For how long a user has waited while the provider was silent; None if there was an answer, if the SDK says
+    that it gives up later, or if it was not tried."""
     outcome = found.get(trials.HANGING)
-    if outcome is None or any(request.status is None for request in alone.requests):
-        return
+    if outcome is None:
+        return None
     for request in outcome.requests:
-        if request.status is None and request.calls:
-            yield Sign(
-                codes=("TL306",),
-                source="experiment",
-                summary=f"When the provider never answers, the user has no answer after {request.seconds:.0f} s: "
-                "nothing has ended the turn by then.",
-                evidence=(_evidence(trials.HANGING, "an answer", f"none within {request.seconds:.0f} s"),),
-            )
-            return
+        silent = [outcome.recorded[call.number] for call in request.calls if call.number in outcome.recorded]
+        if request.status is None and silent and not any(map(_gives_up, silent)):
+            return request.seconds
+    return None
+
+
+def _gives_up(record: RecordedRequest) -> bool:
+    """Whether OpenAI's SDK says that it waits for less than it does unless it is told to."""
+    told = next((record.headers[name] for name in _PATIENCE_OF_SDK if name in record.headers), "")
+    try:
+        return float(told) < SDK_PATIENCE
+    except ValueError:
+        return False
 
 
 def _goes_on_after_deadline(found: Trials) -> Iterator[Sign]:

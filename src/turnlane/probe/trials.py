@@ -28,8 +28,8 @@ PATIENCE: Final = 15.0
 """Seconds for a trial's request: stacked retries take their time."""
 HANG_BOUND: Final = 8.0
 """Seconds to wait for an answer while the provider hangs, if nobody asked for that fault."""
-HANG_BOUND_ASKED: Final = 30.0
-"""The same if `--inject hang` or `check` say that it matters."""
+HANG_BOUND_ASKED: Final = 65.0
+"""The same if `--inject hang` or `check` say that it matters, as far as there is time: longer than a minute."""
 WATCHED_AFTER: Final = 1.0
 """Seconds to see whether a program goes on that has given up."""
 AT_ONCE: Final = 10
