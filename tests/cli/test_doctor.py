@@ -15,17 +15,20 @@ def test_a_project_with_everything_wrong(run: Run, tmp_path: Path) -> None:
         '{"dependencies": {"@autogen/core": "^0.4.0"}, "engines": {"node": ">=99"}}'
     )
     (tmp_path / "Procfile").write_text("web: gunicorn -w 4 --preload app:app -k uvicorn.workers.UvicornWorker\n")
-    (tmp_path / "Dockerfile").write_text('FROM python\nCMD ["uvicorn", "app:app"]\n')
+    (tmp_path / "Dockerfile").write_text(
+        'FROM python\nENTRYPOINT ["uvicorn", "app:app"]\nCMD celery \\\n worker\n'
+    )
     process = run("doctor", "--output-format", "json", "--python", sys.executable)
     assert process.end() == 1
     report = json.loads("\n".join(process.stdout))
     assert {conflict["code"] for conflict in report["conflicts"]} == {"TL601", "TL602", "TL605"}
     assert report["python"]["interpreter"] == sys.executable
     assert report["python"]["packages"]["autogen-agentchat"]
-    assert [start["host"] for start in report["starts"]] == ["gunicorn", "uvicorn"]
+    assert [start["host"] for start in report["starts"]] == ["gunicorn", "uvicorn", "celery"]
     assert (
         report["starts"][0]["detail"] == "4 workers of class uvicorn.workers.UvicornWorker, loaded before the fork"
     )
+    assert report["starts"][2]["command"] == "celery worker"
     assert report["node"]["engines"] == ">=99"
     assert report["node"]["packages"] == {"@autogen/core": "^0.4.0 (not installed)"}
 

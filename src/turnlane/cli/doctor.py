@@ -175,7 +175,7 @@ def _commands(project: Path) -> Iterator[tuple[str, list[str]]]:
         _, colon, command = line.partition(":")
         if colon and command.split():
             yield "Procfile", command.split()
-    for line in _lines(project / "Dockerfile"):
+    for line in "\n".join(_lines(project / "Dockerfile")).replace("\\\n", " ").splitlines():
         word, _, rest = line.strip().partition(" ")
         if word.upper() in ("CMD", "ENTRYPOINT") and (words := _docker_words(rest.strip())):
             yield "Dockerfile", words

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 from turnlane.cli.complaint import Complaint
@@ -75,8 +75,7 @@ class _Forward:
         if self._child is None:
             self._early.append(number)
         elif not (signal.Signals(number).name in FROM_THE_KEYBOARD and _in_front_of_a_terminal()):
-            with suppress(ProcessLookupError):
-                self._child.send_signal(number)
+            self._child.send_signal(number)
 
     def to(self, child: subprocess.Popen[bytes]) -> None:
         self._child = child

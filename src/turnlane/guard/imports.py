@@ -72,8 +72,10 @@ def _patch_after(loader: Any, name: str) -> None:
     run = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
+        # A zip file has one loader for all of its modules.
+        patches = _patches.get(name, ()) if module.__name__ == name else ()
         run(module)
-        for patch in _patches.get(name, ()):
+        for patch in patches:
             _apply(patch, module)
 
     try:
