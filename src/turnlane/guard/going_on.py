@@ -6,10 +6,10 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from turnlane.guard import journals, meetings, runs
+from turnlane.guard import journals, meetings, runs, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.runs import Run
-from turnlane.guard.stacks import NO_STACK, has_users
+from turnlane.guard.stacks import NO_STACK, Stack, has_users
 
 closing: set[int] = set()
 """Identities of the loops that cancel what is left in them: what ends there was not stopped by the program."""
@@ -26,11 +26,11 @@ def began(run: Run) -> None:
     if run.watched.role != "client" or id(run.loop) in closing:
         return
     if run.survives is not None:
-        _tell(run.survives, run)
+        _tell(run.survives, run.place_stack)
         return
     for outer in run.ancestors():
         if outer.watched.role in _KINDS and outer.survives is not None:
-            _tell(outer.survives, run)
+            _tell(outer.survives, run.place_stack)
             return
         if outer.asked_to_stop:
             run.notes["in_stopped"] = outer
@@ -40,7 +40,7 @@ def ended(run: Run) -> None:
     """Listens to the end of runs."""
     outer = run.notes.pop("in_stopped", None)
     if outer is not None and run.outcome == "ended" and id(run.loop) not in closing:
-        _tell(outer, run)
+        _tell(outer, run.place_stack)
     if run.outcome == "abandoned" and run.watched.role in _KINDS:
         _left(run)
 
@@ -55,36 +55,51 @@ def _left(run: Run) -> None:
     _tell(run, None)
 
 
-def _tell(stopped: Run, call: Run | None) -> None:
-    if "goes_on" in stopped.notes:
-        stopped.notes["goes_on"] += 1
+def stopped() -> Run | None:
+    """The run that the present code is part of, when it was asked to stop, or its reader has left."""
+    run = runs.enclosing()
+    if run is None or run.watched.role == "client" or id(run.loop) in closing:
+        return None
+    return next((step for step in (run, *run.ancestors()) if step.asked_to_stop or step.notes.get("left")), None)
+
+
+def asked_on(run: Run) -> None:
+    """A model was asked in a run that should have ended, and has answered."""
+    if run.running:
+        _tell(run, stacks.capture())
+
+
+def _tell(run: Run, call: Stack | None) -> None:
+    """Report a run that goes on; `call` is where it has asked a model after it should have ended."""
+    if "goes_on" in run.notes:
+        run.notes["goes_on"] += 1
         return
-    stopped.notes["goes_on"] = 1
-    left = stopped.outcome == "abandoned" or (stopped.notes.get("stream") and stopped.reader_left)
+    run.notes["goes_on"] = 1
+    left = (run.notes.get("left") or run.outcome) == "abandoned" or (run.notes.get("stream") and run.reader_left)
     with contextlib.suppress(RuntimeError):
-        journals.report_aside(_sighting(stopped, call, "TL502" if left else "TL503"))
+        journals.report_aside(_sighting(run, call, "TL502" if left else "TL503"))
 
 
-def _sighting(stopped: Run, call: Run | None, code: str) -> Sighting:
-    dropped = stopped.notes.get("dropped", NO_STACK)
+def _sighting(run: Run, call: Stack | None, code: str) -> Sighting:
+    dropped = run.notes.get("dropped", NO_STACK)
     if code == "TL502":
         done = "its model calls go on" if call is not None else "it was in the middle of its work"
-        message = f"The stream of {stopped.label} was left before its end, and {done}."
+        message = f"The stream of {run.label} was left before its end, and {done}."
     else:
-        message = f"{stopped.label} was cancelled, and its work goes on: it made a model call after that."
+        message = f"{run.label} was cancelled, and its work goes on: it made a model call after that."
     return Sighting(
         code=code,
         message=message,
-        stack=dropped if has_users(dropped) else stopped.place_stack,
+        stack=dropped if has_users(dropped) else run.place_stack,
         stacks=meetings.with_stacks(
-            ("the run", stopped.stack),
+            ("the run", run.stack),
             ("its reader left here", dropped),
-            ("a model call after that", call.place_stack if call is not None else NO_STACK),
+            ("a model call after that", call or NO_STACK),
         ),
-        object=stopped.label,
-        request=stopped.request.id if stopped.request else None,
-        conversation=stopped.request.conversation if stopped.request else None,
-        task=stopped.task_name,
+        object=run.label,
+        request=run.request.id if run.request else None,
+        conversation=run.request.conversation if run.request else None,
+        task=run.task_name,
     )
 
 

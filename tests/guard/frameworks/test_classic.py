@@ -12,6 +12,8 @@ import pytest
 
 autogen = pytest.importorskip("autogen", reason="runs in an environment of its own: test_environments.py")
 
+from autogen.events.agent_events import TextEvent  # noqa: E402
+
 from turnlane.guard import requests  # noqa: E402
 from turnlane.guard.requests import Request  # noqa: E402
 from turnlane.practice import PracticeProvider, Rule, ToolCall  # noqa: E402
@@ -281,6 +283,67 @@ class TestModes:
         user().a_initiate_chat(assistant(llm), message="hi", silent=True)
         gc.collect()
         assert watched.codes == {"TL106"}
+
+
+class TestReadersOfEvents:
+    """`run` and its like let a chat go on elsewhere, and give its events."""
+
+    async def over(self) -> None:
+        """Wait until the chats have ended that nobody reads."""
+        for thread in threading.enumerate():
+            if thread.name.endswith(("(initiate_chat)", "(run_in_thread)")):
+                await asyncio.to_thread(thread.join)
+        for task in asyncio.all_tasks():
+            if getattr(task.get_coro(), "__name__", "") == "initiate_chat":
+                await task
+
+    async def test_a_reader_who_leaves_a_chat(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        async for event in pro.a_run_iter(contra, message="hello", max_turns=3, yield_on=[TextEvent]):
+            if event.content.sender == "contra":
+                break
+        await self.over()
+        assert watched.codes == {"TL502"}
+
+    def test_a_reader_who_leaves_a_chat_in_a_thread(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        for event in pro.run_iter(contra, message="hello", max_turns=3, yield_on=[TextEvent]):
+            if event.content.sender == "contra":
+                break
+        asyncio.run(self.over())
+        assert watched.codes == {"TL502"}
+
+    async def test_a_deadline_of_the_reader(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        response = await pro.a_run(contra, message="hello", max_turns=3)
+
+        async def read() -> None:
+            async for event in response.events:
+                if isinstance(event, TextEvent) and event.content.sender == "contra":
+                    asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(read())
+        await self.over()
+        assert watched.codes == {"TL503"}
+
+    async def test_a_reader_who_comes_back(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        response = await pro.a_run(contra, message="hello", max_turns=3)
+        async for event in response.events:
+            if isinstance(event, TextEvent):
+                break
+        async for _ in response.events:
+            pass
+        assert watched.hazards == []
+
+    async def test_a_reader_who_leaves_at_the_last_word(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        async for event in pro.a_run_iter(contra, message="hello", max_turns=1, yield_on=[TextEvent]):
+            if event.content.sender == "contra":
+                break
+        await self.over()
+        assert watched.hazards == []
 
 
 class TestTools:

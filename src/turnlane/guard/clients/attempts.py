@@ -10,7 +10,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any, Final
 
-from turnlane.guard import given_up, journals, requests, stacks
+from turnlane.guard import given_up, going_on, journals, requests, stacks
 from turnlane.guard.clients.belonging import outermost
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
@@ -44,7 +44,7 @@ class Call:
 class Attempt:
     """One request on the wire."""
 
-    __slots__ = ("call", "code", "request", "scope", "status")
+    __slots__ = ("call", "code", "request", "scope", "status", "stopped")
 
     def __init__(self, call: Call, request: Any, scope: dict[str, Any]) -> None:
         self.call = call
@@ -52,6 +52,7 @@ class Attempt:
         self.scope = scope
         self.status: int | None = None
         self.code: str | None = None
+        self.stopped = going_on.stopped()
 
 
 class Failing:
@@ -125,6 +126,8 @@ def _ask_again(attempt: Attempt, failing: dict[Any, Failing]) -> None:
 def end(attempt: Attempt, response: Any, error: BaseException | None) -> None:
     """It was answered, or failed on the way."""
     attempt.status = response.status_code if response is not None else None
+    if attempt.stopped is not None and response is not None:
+        going_on.asked_on(attempt.stopped)
     failed = response is None or response.status_code >= 400
     failing: dict[Any, Failing] | None = attempt.scope.get("failing")
     if not failed:
@@ -181,12 +184,15 @@ def _stack() -> Stack:
 
 
 def question(request: Any) -> Any:
-    """What is asked, so that the same question is known again, also when a run was begun anew around it."""
+    """What is asked, and of whom: so that the same question is known again, also when a run was begun anew around
+    it, and one question that is put to several roles is not."""
     body = request.content if hasattr(request, "_content") else b""
     try:
         asked = json.loads(body)
         messages = asked.get("messages") or asked.get("input")
-        last = messages[-1] if isinstance(messages, list) and messages else messages
-        return request.url.path, asked.get("model"), json.dumps(last, sort_keys=True)
+        if isinstance(messages, list) and messages:
+            messages = [*(m for m in messages[:-1] if m.get("role") in ("system", "developer")), messages[-1]]
+        told = [asked.get("instructions"), messages]
+        return request.url.path, asked.get("model"), json.dumps(told, sort_keys=True)
     except (ValueError, AttributeError):
         return request.url.path, None, body

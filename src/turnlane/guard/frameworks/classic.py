@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from turnlane.guard import histories, journals, meetings, objects, runs
 from turnlane.guard.first_objects import first_of_each_class
-from turnlane.guard.frameworks import classic_modes
+from turnlane.guard.frameworks import classic_modes, classic_responses
 from turnlane.guard.frameworks.classic_chats import chats_of, conversation_of, length
 from turnlane.guard.frameworks.classic_tools import watch_functions
 from turnlane.guard.imports import when_imported
@@ -39,6 +39,7 @@ class Chat(Plain):
         clear = kwargs.get("clear_history", (*args, True, True)[1])
         run = self._enter(thing, recipient, clear, stack, kwargs)
         if run is not None:
+            classic_responses.begun(run)
             _look_around(run, thing, recipient)
             if (group := getattr(recipient, "_groupchat", None)) is not None:
                 histories.handed(run, group.messages, code="TL203", apart=True, cleared=bool(clear))
@@ -118,6 +119,7 @@ def install() -> None:
     """Wait for the package's modules."""
     when_imported("autogen.agentchat.conversable_agent", _agents)
     when_imported("autogen.agentchat.groupchat", _groups)
+    when_imported("autogen.io.run_response", classic_responses.watch_readers)
 
 
 def _agents(module: ModuleType) -> None:
