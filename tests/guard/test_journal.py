@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from turnlane.guard import stacks
 from turnlane.guard.journal import Journal
 from turnlane.guard.settings import GuardSettings
 
@@ -41,3 +43,12 @@ def test_what_is_no_secret_is_shown(tmp_path: Path, text: str) -> None:
     path = tmp_path / "records"
     Journal(GuardSettings(output=str(path))).write({"kind": "failure", "message": text})
     assert json.loads(path.read_text())["message"] == text
+
+
+def test_a_line_that_holds_a_whole_program_is_cut(tmp_path: Path) -> None:
+    program = tmp_path / "generated.py"
+    program.write_text("def seen(): return stacks.capture(0)  # " + "x" * 100_000)
+    names: dict[str, Any] = {"stacks": stacks}
+    exec(compile(program.read_text(), str(program), "exec"), names)
+    (frame, *_) = reversed(stacks.shown(names["seen"]()))
+    assert frame.text == program.read_text()[: stacks.MAX_LINE]

@@ -12,6 +12,8 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 MAX_FRAMES: Final = 40
+MAX_LINE: Final = 200
+"""Characters of a line that are shown: a generated file may have all of its code in one."""
 CALLBACK: Final = asyncio.Handle._run.__code__
 """What runs a callback of a loop that is written in Python."""
 
@@ -158,7 +160,9 @@ def shown(stack: Stack) -> list[Frame]:
     users = [number for number, (code, _) in enumerate(stack) if is_users(code.co_filename)]
     kept = stack[: users[-1] + 1] if users else stack[:8]
     return [
-        Frame(code.co_filename, line, code.co_qualname, linecache.getline(code.co_filename, line).strip())
+        Frame(
+            code.co_filename, line, code.co_qualname, linecache.getline(code.co_filename, line).strip()[:MAX_LINE]
+        )
         for code, line in reversed(kept)
         if not code.co_filename.startswith(("<frozen ", *_ASYNCIO))
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from turnlane.guard import journals, requests, runs
@@ -65,12 +65,10 @@ def _within(whose: Maker, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iter
 
 
 def _reset(tokens: tuple[Any, Any, Any]) -> None:
-    try:
+    with suppress(ValueError):  # closed in another context than it began in
         requests.current.reset(tokens[0])
         runs.current.reset(tokens[1])
         runs.current_tool.reset(tokens[2])
-    except ValueError:  # closed in another context than it began in
-        pass
 
 
 def with_arguments(request: Request, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
