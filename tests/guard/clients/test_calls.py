@@ -80,8 +80,26 @@ def test_an_empty_account_is_asked_again(watched: Watched, program: Program) -> 
             asyncio.run(main())
             """,
         ),
+        (
+            DOWN,
+            """
+            async def main():
+                async with AsyncOpenAI(max_retries=1) as client:
+                    for role in ("the cost", "the risk"):
+                        with contextlib.suppress(openai.OpenAIError):
+                            messages = [{"role": "system", "content": role}, {"role": "user", "content": "Why?"}]
+                            await client.chat.completions.create(model="m", messages=messages)
+            asyncio.run(main())
+            """,
+        ),
     ],
-    ids=["the SDK's own budget", "a loop's own budget", "an empty account, once", "different questions"],
+    ids=[
+        "the SDK's own budget",
+        "a loop's own budget",
+        "an empty account, once",
+        "different questions",
+        "one question to different roles",
+    ],
 )
 def test_one_budget_is_right(watched: Watched, program: Program, rules: Rules, text: str) -> None:
     run(program, rules, text)
