@@ -6,13 +6,16 @@ only appended to, a file per conversation is never met by two of them, a file wi
 
 from __future__ import annotations
 
+import _io
+import builtins
+import io
 import itertools
 import os
 import threading
 from collections import OrderedDict, deque
 from typing import Any, Final, NamedTuple
 
-from turnlane.guard import audit, journals, locks, requests, runs, stacks
+from turnlane.guard import journals, locks, native_calls, requests, runs, stacks
 from turnlane.guard.executors import handed_over
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import different_users, with_stacks
@@ -55,15 +58,15 @@ _looking = threading.local()
 
 def install() -> None:
     """Listen to files being opened and renamed."""
-    audit.listen("open", _opened)
-    audit.listen("os.rename", _renamed)
+    native_calls.listen("open", _opened, io, _io, builtins)
+    native_calls.listen("open", _opened_by_flags, os)
+    for name in ("rename", "replace"):
+        native_calls.listen(name, _renamed, os)
     runs.beginning.append(_begun)
 
 
 def uninstall() -> None:
-    """Listen no longer, and forget all paths."""
-    audit.forget("open")
-    audit.forget("os.rename")
+    """Forget all paths."""
     _writes.clear()
 
 
@@ -72,39 +75,42 @@ def _begun(run: Run) -> None:
         run.request.notes["runs"] = run.request.notes.get("runs", 0) + 1
 
 
-def _opened(arguments: tuple[Any, ...]) -> None:
+def _opened(file: Any = None, mode: Any = "r", *_: Any, **__: Any) -> None:
+    if isinstance(mode, str):
+        letters = set(mode)
+        _seen(file, not letters.isdisjoint("wax+"), in_place=letters.isdisjoint("ax"))
+
+
+def _opened_by_flags(path: Any = None, flags: Any = None, *_: Any, **__: Any) -> None:
+    if isinstance(flags, int):
+        _seen(path, bool(flags & (os.O_WRONLY | os.O_RDWR)), in_place=not flags & (os.O_APPEND | os.O_EXCL))
+
+
+def _renamed(src: Any = None, dst: Any = None, **_: Any) -> None:
+    _seen(dst, True, in_place=True)
+
+
+def _seen(file: Any, writes: bool, *, in_place: bool) -> None:
+    """A file is about to be opened or replaced; what is only appended to, or new, is no state that others keep."""
     request = requests.current.get()
     if request is None or not request.of_a_server or getattr(_looking, "now", False):
         return
-    path, _, flags = arguments
-    name = _path(path)
-    if name is None or not isinstance(flags, int):
+    path = _path(file)
+    stack = _opener() if path is not None else None
+    if path is None or stack is None:
         return
-    stack = _opener()
-    if stack is None:
-        return
-    if flags & (os.O_WRONLY | os.O_RDWR):
-        if not flags & (os.O_APPEND | os.O_EXCL):
-            wrote(request, name, stack)
-    else:
-        read(request, name, stack)
+    if not writes:
+        read(request, path, stack)
+    elif in_place:
+        wrote(request, path, stack)
 
 
-def _renamed(arguments: tuple[Any, ...]) -> None:
-    request = requests.current.get()
-    if request is None or not request.of_a_server:
-        return
-    name = _path(arguments[1])
-    stack = _opener()
-    if name is not None and stack is not None:
-        wrote(request, name, stack)
-
-
-def _path(path: Any) -> str | None:
+def _path(file: Any) -> str | None:
     """The absolute path of what may hold somebody's state."""
-    if isinstance(path, bytes):
-        path = os.fsdecode(path)
-    if not isinstance(path, str) or path.endswith(_NO_STATE):
+    if not isinstance(file, str | bytes | os.PathLike):
+        return None
+    path = os.fsdecode(file)
+    if path.endswith(_NO_STATE):
         return None
     name = os.path.abspath(path)
     if name.startswith(("/proc/", "/dev/", "/sys/")) or not stacks.is_users(name):

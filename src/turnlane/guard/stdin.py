@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import sys
 import threading
 from typing import Any, Final
 
-from turnlane.guard import audit, journals, requests, runs, stacks
+from turnlane.guard import journals, native_calls, requests, runs, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
@@ -20,20 +21,14 @@ _waiting: list[int] = []
 
 def install() -> None:
     """Listen to `input()`, and to who reads `sys.stdin` itself."""
-    audit.listen("builtins.input", _asked)
+    native_calls.listen("input", _asked, builtins)
     if sys.stdin is not None:
         for name in READS:
             replace(sys.stdin, name, functools.partial(_watched_read, name))
 
 
-def uninstall() -> None:
-    """Listen no longer."""
-    audit.forget("builtins.input")
-
-
-def _asked(arguments: tuple[Any, ...]) -> None:
-    prompt = arguments[0] if arguments else ""
-    _report("input()", str(prompt) if prompt else "")
+def _asked(prompt: object = "", *_: object, **__: object) -> None:
+    _report("input()", str(prompt))
 
 
 def _watched_read(name: str, original: Any) -> Any:
