@@ -30,6 +30,17 @@ WRONG = {
             await asyncio.gather(*(piece(number) for number in range(4)))
         asyncio.run(main())
     """,
+    "many users at once, made in threads": """
+        from turnlane.guard import requests
+        def piece():
+            return AsyncOpenAI()
+        async def user():
+            with requests.within(requests.Request("test", "POST /chat", keys={})):
+                await ask(await asyncio.to_thread(piece))
+        async def main():
+            await asyncio.gather(*(user() for _ in range(20)))
+        asyncio.run(main())
+    """,
     "a loop for each": """
         def piece():
             client = AsyncOpenAI()

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import inspect
 import weakref
+from collections import Counter
 from typing import Any, Final
 
 from turnlane.guard import journals, loop_owners, objects, requests, stacks
@@ -26,19 +27,19 @@ MOST_COLLECTIONS: Final = 5
 class Held:
     """One client, until it is closed or dropped."""
 
-    __slots__ = ("closed", "place", "ref", "request", "task", "used")
+    __slots__ = ("closed", "place", "ref", "request", "used", "work")
 
     def __init__(self, client: Any, place: Place) -> None:
         self.place = place
         self.used = self.closed = False
         self.request: Request | None = requests.current.get()
-        self.task = _task()
+        self.work = _task() or (self.request.id if self.request is not None else None)
         self.ref = weakref.ref(client, self._gone)
 
     def _gone(self, _: object) -> None:
         self.place.held.discard(self)
         if self.used and not self.closed and not self.place.told:
-            self.place.dropped.append(self.task)
+            self.place.dropped.append(self.work)
 
 
 class Patience:
@@ -65,14 +66,19 @@ class Place:
         self.made = made
         self.label = label
         self.held: set[Held] = set()
-        self.dropped: list[int] = []
+        self.dropped: list[int | str | None] = []
         self.working, self.at_end = Patience(), Patience()
         self.told = False
 
     @property
     def open(self) -> int:
-        """How many of its clients are used and neither closed nor dropped."""
-        return sum(1 for held in tuple(self.held) if held.used and not held.closed)
+        """How many of its clients are used and neither closed nor dropped; the only one of a request that goes on
+        has its work to do."""
+        found = [held for held in tuple(self.held) if held.used and not held.closed]
+        of_request = Counter(held.request for held in found)
+        return sum(
+            1 for held in found if held.request is None or held.request.ended or of_request[held.request] > 1
+        )
 
     @property
     def suspicious(self) -> bool:
