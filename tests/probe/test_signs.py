@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from turnlane.probe import trials
 from turnlane.probe.answer_marks import marks_of
 from turnlane.probe.experiments import EXPERIMENTS, Case, experiment_signs, judged, note_of, wanted_for
@@ -14,7 +16,7 @@ from turnlane.probe.prompts import RETRY_COUNT
 from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
 from turnlane.probe.report import Hazard, Place
 from turnlane.probe.subject import Subject
-from turnlane.probe.trial_signs import trial_signs
+from turnlane.probe.trial_signs import trial_signs, waits_for_ever
 from turnlane.probe.verdict import StaticFinding
 
 from .made_outcomes import PROMPT, call, failed, leak, outcome, recorded, request, said
@@ -160,6 +162,20 @@ def test_an_sdk_that_gives_up_later_is_a_deadline() -> None:
     assert told(**{"x-stainless-timeout": "40"}) == []
     assert told(**{"x-stainless-timeout": "600"}) == ["TL306"]
     assert told(**{"x-stainless-read-timeout": "None"}) == ["TL306"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "for_ever"),
+    [
+        ({"x-stainless-lang": "python"}, True),
+        ({"x-stainless-lang": "python", "x-stainless-read-timeout": "3600.0"}, True),
+        ({"x-stainless-lang": "python", "x-stainless-read-timeout": "600"}, False),
+        ({"x-stainless-lang": "js"}, False),
+        ({}, False),
+    ],
+)
+def test_an_sdk_whose_limit_was_taken_away(headers: dict[str, str], for_ever: bool) -> None:
+    assert waits_for_ever(recorded(1, BODY, headers=headers)) is for_ever
 
 
 def test_calls_that_are_made_after_the_turn_was_given_up() -> None:

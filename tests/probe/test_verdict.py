@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from turnlane.probe.report import Evidence, Place
-from turnlane.probe.symptoms import signs_of_messages
+from turnlane.probe.symptoms import signs_of_messages, tells_itself
 from turnlane.probe.verdict import Sign, StaticFinding, confidence, static_evidence, verdicts_of
 
 from .made_outcomes import cause, failed, outcome
@@ -86,3 +86,17 @@ def test_a_warning_in_the_output_names_its_hazard() -> None:
 def test_any_other_error_names_none() -> None:
     level = outcome(failed(1, cause=cause("KeyError: 'P-404'")), output=["ERROR: something failed"])
     assert list(signs_of_messages([level])) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("RuntimeError: Event loop is closed", True),
+        ("asyncio.run() cannot be called from a running event loop", True),
+        ("The team is already running", False),
+        ("The group chat is stopped", False),
+        ("connection refused", False),
+    ],
+)
+def test_only_an_error_of_the_event_loop_needs_no_experiment(text: str, is_told: bool) -> None:
+    assert tells_itself(failed(1, cause=cause(text))) is is_told

@@ -29,8 +29,16 @@ from turnlane.probe.restarts import dies_with_process, outlives_restart
 from turnlane.probe.run import Attribution, Attributor, Watcher
 from turnlane.probe.standstill import standstill_seconds, standstill_signs
 from turnlane.probe.subject import Subject
-from turnlane.probe.symptoms import signs_of_messages
-from turnlane.probe.trial_signs import ADVICE, SURE_TO_HANG, as_note, repeats, trial_signs, waited_in_vain
+from turnlane.probe.symptoms import signs_of_messages, tells_itself
+from turnlane.probe.trial_signs import (
+    ADVICE,
+    SURE_TO_HANG,
+    as_note,
+    repeats,
+    trial_signs,
+    waited_in_vain,
+    waits_for_ever,
+)
 from turnlane.probe.trials import HANGING, TRIALS, Trial
 from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdicts_of
 
@@ -114,6 +122,8 @@ class _Investigation:
         yield self._so_far()
         if self._affords_trials():
             alone = await self._alone()
+            endless = any(map(waits_for_ever, alone.recorded.values()))
+            self.subject = replace(self.subject, waits_for_ever=endless)
             await self._trials(alone)
             self.signs += trial_signs(self.trials, alone)
         self.signs += guard_signs(self._later(seen), self.levels)
@@ -216,6 +226,10 @@ class _Investigation:
 
     async def _experiments(self, by_guard: Set[str]) -> None:
         for failure in failures_in(self.levels):
+            if failure.kind == "error" and all(
+                tells_itself(one) for level in self.levels for one in failure.of(level)
+            ):
+                continue
             case = Case(
                 subject=self.subject, failure=failure, before=plainest(failure, self.levels), levels=self.levels
             )
@@ -265,9 +279,10 @@ class _Investigation:
 
     def _asked(self, sign: Sign) -> bool:
         code = sign.codes[0]
-        if code == "TL306" and (waited_in_vain(self.trials) or 0.0) < SURE_TO_HANG:
-            return False
-        asked = self.subject.asked_for(*(("hang",) if code == "TL306" else ("cut_stream", "stall_stream")))
+        if code == "TL306":
+            waited = waited_in_vain(self.trials) or 0.0
+            return waited >= SURE_TO_HANG and (sign.minimal_level is not None or self.subject.needs_deadline)
+        asked = self.subject.asked_for("cut_stream", "stall_stream")
         return sign.minimal_level is not None or asked or self.subject.found_by_check(code)
 
     def _tell_skipped(self) -> None:

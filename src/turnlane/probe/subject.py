@@ -28,6 +28,7 @@ class Subject:
         static: what `check` found in its source.
         injection: what `--inject` asks for.
         script: the script of `--script`.
+        waits_for_ever: whether the program has told OpenAI's SDK to wait without an end.
         practice: whether the practice provider answers; faults can be made then, and latencies chosen.
     """
 
@@ -41,7 +42,13 @@ class Subject:
     static: Sequence[StaticFinding] = ()
     injection: Injection | None = None
     script: Script | None = None
+    waits_for_ever: bool = False
     practice: bool = True
+
+    @property
+    def needs_deadline(self) -> bool:
+        """Whether it is a mistake, and no quick start's default, that nothing ends a turn."""
+        return self.asked_for("hang") or self.found_by_check("TL306") or self.waits_for_ever
 
     def asked_for(self, *faults: str) -> bool:
         """Whether the user asked for one of these kinds of faults."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from turnlane import hazards
 from turnlane.probe.outcome import LevelOutcome
-from turnlane.probe.report import Cause, Evidence, Place
+from turnlane.probe.report import Cause, Evidence, Place, RequestRecord
 from turnlane.probe.verdict import Sign
 
 CAUSES: Final[tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]] = tuple(
@@ -53,13 +53,24 @@ def signs_of_messages(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
                 yield _of_line(codes, line)
 
 
+def tells_itself(request: RequestRecord) -> bool:
+    """Whether the error of a failed request names a mistake with the event loop: no experiment can say more."""
+    cause = request.cause
+    codes = codes_of(cause) if cause is not None else ()
+    return len(codes) == 1 and codes[0].startswith("TL1")
+
+
+def codes_of(cause: Cause) -> tuple[str, ...]:
+    """The hazards that give this error; empty for one that anything may give."""
+    found = (codes for pattern, codes in CAUSES if pattern.search(cause.message) or pattern.search(cause.text))
+    return next(found, ())
+
+
 def _failed(outcome: LevelOutcome) -> Iterator[tuple[tuple[str, ...], Cause, int]]:
     causes = {request.cause.text: request.cause for request in outcome.requests if request.cause is not None}
     for text, cause in causes.items():
-        for pattern, codes in CAUSES:
-            if pattern.search(cause.message) or pattern.search(text):
-                yield codes, cause, outcome.level.errors.get(text, 1)
-                break
+        if codes := codes_of(cause):
+            yield codes, cause, outcome.level.errors.get(text, 1)
 
 
 def _written(lines: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:

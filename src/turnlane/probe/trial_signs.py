@@ -6,6 +6,7 @@ chance; each function says which figure decides and why.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -323,11 +324,21 @@ def waited_in_vain(found: Trials) -> float | None:
 
 def _gives_up(record: RecordedRequest) -> bool:
     """Whether OpenAI's SDK says that it waits for less than it does unless it is told to."""
+    return _patience(record) < SDK_PATIENCE
+
+
+def waits_for_ever(record: RecordedRequest) -> bool:
+    """Whether OpenAI's SDK for Python says nothing of its patience, or more than it has by itself: who made the
+    client has taken the limit away."""
+    return record.headers.get("x-stainless-lang") == "python" and _patience(record) > SDK_PATIENCE
+
+
+def _patience(record: RecordedRequest) -> float:
     told = next((record.headers[name] for name in _PATIENCE_OF_SDK if name in record.headers), "")
     try:
-        return float(told) < SDK_PATIENCE
+        return float(told)
     except ValueError:
-        return False
+        return math.inf
 
 
 def _goes_on_after_deadline(found: Trials) -> Iterator[Sign]:

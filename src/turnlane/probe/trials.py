@@ -29,7 +29,7 @@ PATIENCE: Final = 15.0
 HANG_BOUND: Final = 8.0
 """Seconds to wait for an answer while the provider hangs, if nobody asked for that fault."""
 HANG_BOUND_ASKED: Final = 65.0
-"""The same if `--inject hang` or `check` say that it matters, as far as there is time: longer than a minute."""
+"""The same if the program needs a deadline, as far as there is time: longer than a minute."""
 WATCHED_AFTER: Final = 1.0
 """Seconds to see whether a program goes on that has given up."""
 AT_ONCE: Final = 10
@@ -114,7 +114,7 @@ def _leaving(subject: Subject) -> Conditions:
 
 
 def _hanging(subject: Subject) -> Conditions:
-    bound = HANG_BOUND_ASKED if subject.asked_for("hang") or subject.found_by_check("TL306") else HANG_BOUND
+    bound = HANG_BOUND_ASKED if subject.needs_deadline else HANG_BOUND
     return Conditions(turns=1, faults=(Fault("hang"),), timeout=bound, settle=WATCHED_AFTER)
 
 
