@@ -18,6 +18,7 @@ import pytest
 import uvloop
 
 from turnlane import guard
+from turnlane.guard import holders
 
 from .conftest import Watched
 
@@ -102,8 +103,21 @@ async def asks_at_the_terminal() -> None:
         sys.stdin = before
 
 
+class Session:
+    """One of very many."""
+
+
+SESSIONS = dict.fromkeys(range(300_000), Session())
+
+
+async def the_guard_computes() -> None:
+    assert not holders.kept_by_key(SESSIONS[0])  # all of them are one
+
+
 @pytest.mark.parametrize("run", RUNNERS)
-@pytest.mark.parametrize("work", [many_short_callbacks, a_busy_loop, in_a_thread, asks_at_the_terminal])
+@pytest.mark.parametrize(
+    "work", [many_short_callbacks, a_busy_loop, in_a_thread, asks_at_the_terminal, the_guard_computes]
+)
 def test_what_does_not_hold_the_loop(attentive: Watched, run: Run, work: Callable[[], Any]) -> None:
     run(beside(work()))
     assert attentive.hazards == []

@@ -54,10 +54,11 @@ def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
     if excused(inside) or deadlocked(owner, inside) or not anybody_waits(owner):
         return None
     users = next((number for number, (code, _) in enumerate(inside) if stacks.is_users(code.co_filename)), None)
+    seconds = block.seconds * (1 - block.ours / block.looks)
     if _share_of_cpu(block) >= COMPUTES:
-        seconds = block.seconds * (block.cpu if block.cpu is not None else 1.0)
+        seconds *= block.cpu if block.cpu is not None else 1.0
         return _computes(inside, users, seconds, watch.threshold)
-    seconds = block.seconds * max(0.0, 1 - block.starved - (block.cpu or 0.0))
+    seconds *= max(0.0, 1 - block.starved - (block.cpu or 0.0))
     if block.looks < BUSY * block.seconds / watch.pause:
         return None
     # A framework's own call, or one that may only wait for its turn among threads that compute.

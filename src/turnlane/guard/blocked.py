@@ -53,17 +53,19 @@ class Look:
         callback: what stands for the callback that runs, the same as long as it does; None when none runs.
         frame: the innermost frame.
         position: the instruction that it is at.
+        ours: whether the guard itself is at work there.
         times: those of the loop's thread.
         process: seconds that all threads have computed.
     """
 
-    __slots__ = ("callback", "frame", "position", "process", "time", "times")
+    __slots__ = ("callback", "frame", "ours", "position", "process", "time", "times")
 
     def __init__(self, callback: Any, frame: FrameType | None, times: ThreadTimes | None) -> None:
         self.time = time.monotonic()
         self.callback = callback
         self.frame = frame
         self.position = (id(frame), frame.f_lasti) if frame is not None else None
+        self.ours = frame is not None and stacks.is_ours(frame.f_code)
         self.times = times
         self.process = time.process_time()
 
@@ -73,6 +75,7 @@ class Block:
 
     Attributes:
         moved: how often it was elsewhere than at the look before.
+        ours: how often the guard itself was at work.
     """
 
     __slots__ = (
@@ -81,6 +84,7 @@ class Block:
         "last",
         "looks",
         "moved",
+        "ours",
         "process",
         "request",
         "started",
@@ -95,7 +99,7 @@ class Block:
         self.times = look.times
         self.process = look.process
         self.last = look
-        self.looks, self.moved = 1, 0
+        self.looks, self.moved, self.ours = 1, 0, int(look.ours)
         self.told = False
         self.tell_at = 0.0
         self.request = request_of(look.callback)
@@ -116,6 +120,7 @@ class Block:
         """Another look saw the same callback."""
         self.looks += 1
         self.moved += look.position != self.last.position
+        self.ours += look.ours
         self.last = look
         if not self.told:
             self._see(look)
