@@ -225,6 +225,49 @@ async def test_a_registered_handler_for_everything(watched: Watched) -> None:
     assert watched.hazards == []
 
 
+class AgentFailed(Exception):
+    """What a program makes of it."""
+
+
+async def wraps_everything(_: HttpRequest) -> Response:
+    try:
+        return Response(broken())
+    except Exception as error:
+        raise AgentFailed from error
+
+
+async def wraps_one_kind(_: HttpRequest) -> Response:
+    try:
+        return Response(broken())
+    except ProviderDown as error:
+        raise AgentFailed from error
+
+
+async def wraps_and_logs(_: HttpRequest) -> Response:
+    try:
+        return Response(broken())
+    except Exception as error:
+        log.exception("chat failed")
+        raise AgentFailed from error
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("endpoint", "hidden"), [(wraps_everything, True), (wraps_one_kind, False), (wraps_and_logs, False)]
+)
+async def test_an_error_of_the_programs_own(endpoint: Endpoint, hidden: bool, watched: Watched) -> None:
+    """A status was chosen for it, and what it stands for may be anything."""
+
+    async def unavailable(_: HttpRequest, error: Exception) -> Response:
+        return JSONResponse({"detail": "not available"}, 503)
+
+    app = Starlette(routes=[Route("/", endpoint, methods=["POST"])], exception_handlers={AgentFailed: unavailable})
+    await call(app, "/")
+    assert watched.codes == ({"TL505"} if hidden else set())
+    if hidden:
+        assert watched.hazard("TL505")["place"]["function"] == "wraps_everything"
+
+
 def flask_app(view: Any) -> Flask:
     app = Flask(__name__)
     app.add_url_rule("/", view_func=view)

@@ -79,8 +79,11 @@ def _tell(
     first = errors[0] if errors else handled[-1]
     if handled and not errors and _is_http(first):
         return  # nothing was behind it: the program refused on purpose
-    reached = next((error for error in handled if not _is_http(error)), errors[-1] if errors else first)
-    catch = catch_of(reached, answering.stack if answering is not None else ())
+    answered = answering.stack if answering is not None else ()
+    wrappers = [error for error in handled if not _is_http(error)] or errors[-1:] or [first]
+    # Who takes everything and raises an error of his own has hidden it, not who answers with that one's status.
+    catches = [(error, catch_of(error, answered)) for error in wrappers]
+    reached, catch = next((pair for pair in catches if pair[1].broad), catches[0])
     if request.status != 500 and not (catch.broad and errors):
         return  # a status that was chosen for one kind of failure says what it was
     journals.report(_sighting(request, first, reached, catch))
