@@ -134,6 +134,8 @@ def used_session(run: Run, watched: Watched, thing: object, others: Sequence[Run
         if not watched.notes.get("serialised"):
             return overlapped(run, other, watched, watched.name(thing))
     last = watched.last
+    if last is not None and lost_its_reader(last):
+        return left_by_reader(run, last, watched, watched.name(thing))
     if last is None or not watched.dirty or not run.leftover or not different_users(last.request, run.request):
         return None
     return None if kept_by_key(run, last, watched) else shared_part(run, last, watched, watched.name(thing))
@@ -146,7 +148,19 @@ def tell(run: Run, sightings: Sequence[Sighting]) -> None:
         if sighting.code != "TL402" and any("told" in outer.notes for outer in run.ancestors()):
             continue
         run.notes["told"] = sighting.code
+        if sighting.code in ("TL201", "TL203"):
+            for watched in (run.watched, *run.uses):
+                watched.notes["mixed"] = True
         journals.report(sighting)
+
+
+def is_mixed(run: Run | None) -> bool:
+    """Whether a run works on an object that is known to hold several users' texts."""
+    if run is None:
+        return False
+    return any(
+        watched.notes.get("mixed") for step in (run, *run.ancestors()) for watched in (step.watched, *step.uses)
+    )
 
 
 def different_users(one: Request | None, other: Request | None) -> bool:
@@ -244,7 +258,7 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
         if retries.for_the_loop(last):
             return None  # its client belongs to another loop: that is told, and to throw the agent away is no help
         why = "failed" if last.outcome == "failed" else "was cancelled"
-        if last.outcome == "cancelled" and last.notes.get("stream") and last.reader_left:
+        if lost_its_reader(last):
             return left_by_reader(run, last, watched, label)
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."
@@ -258,6 +272,11 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
         f"before ({ids(last, run)})."
     )
     return sighting_of_two("TL201", message, run, last, watched, first="the earlier run")
+
+
+def lost_its_reader(run: Run) -> bool:
+    """Whether a stream was stopped because its client went away."""
+    return run.outcome == "cancelled" and bool(run.notes.get("stream")) and run.reader_left
 
 
 def left_by_reader(run: Run, last: Run, watched: Watched, label: str) -> Sighting:

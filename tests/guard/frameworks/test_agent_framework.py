@@ -111,6 +111,29 @@ class TestSessions:
         await asyncio.gather(*(chat() for _ in range(5)))
         assert watched.codes == set()
 
+    @pytest.mark.parametrize("disconnects", [True, False], ids=["the reader leaves", "the program stops it"])
+    async def test_a_session_whose_turn_was_lost_with_its_reader(
+        self, watched: Any, client: Any, disconnects: bool
+    ) -> None:
+        support = agent(client)
+        session = support.create_session()
+
+        async def turn() -> None:
+            async for _ in support.run("hi", session=session, stream=True):
+                pass
+
+        with requests.within(request(conversation_id="7")) as first:
+            reading = asyncio.create_task(turn())
+            await asyncio.sleep(0)
+            first.notes["disconnected"] = disconnects
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+        for text in ("are you there?", "hello?"):
+            with requests.within(request(conversation_id="7")):
+                await support.run(text, session=session)
+        assert watched.codes == ({"TL502"} if disconnects else set())
+
     async def test_a_session_that_travels_as_json(self, watched: Any, client: Any) -> None:
         support = agent(client)
         saved = support.create_session().to_dict()
