@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tests.guard.conftest import Watched
 
@@ -120,6 +121,26 @@ def test_all_users_say_the_same(program: Any, watched: Watched) -> None:
     for user in ("ann", "bob"):
         ask(module, "What can you do for me?", user_id=user)
     assert watched.hazards == []
+
+
+def test_a_store_of_what_a_shared_agent_has_mixed(program: Any, watched: Watched) -> None:
+    """The store is keyed; the agent it was said to is not."""
+    module = program("said = {}\ndef keep(user, text):\n    said[user] = text\n")
+
+    async def chat(base_url: str) -> None:
+        client = OpenAIChatCompletionClient(model="gpt-4o-mini", base_url=base_url, api_key="practice")
+        agent = AssistantAgent("support", client)
+        for user in ("ann", "bob", "eve", "bob", "bob"):
+            text = f"I am {user} and I have a question."
+            with requests.within(Request("asgi", "POST /chat", keys={"user_id": user})) as request:
+                request.body = json.dumps({"message": text}).encode()
+                module.keep(user, text)
+                await agent.run(task=text)
+        await client.close()
+
+    with PracticeProvider.in_thread([Rule(say="I see.")]) as provider:
+        asyncio.run(chat(provider.base_url))
+    assert watched.codes == {"TL201"}
 
 
 def test_one_conversation(program: Any, watched: Watched) -> None:

@@ -19,7 +19,7 @@ from turnlane.guard import journals, locks, requests, runs, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.long_lived import Kept, containers, joined, last_items, texts
 from turnlane.guard.long_lived import forget as forget_containers
-from turnlane.guard.meetings import different_users, with_stacks
+from turnlane.guard.meetings import different_users, is_mixed, with_stacks
 from turnlane.guard.requests import Request
 from turnlane.guard.stacks import Stack
 
@@ -69,7 +69,8 @@ def asked(body: bytes) -> None:
     if next(_calls) > FIRST_CALLS and not any(_may_be_in(body, said, own) for said in others):
         return
     changed = [kept for kept in containers() if _has_changed(kept)]
-    if others and changed and len(body) <= MAX_PROMPT:
+    # What a shared agent remembers is in its prompt by itself, whoever else keeps it as well.
+    if others and changed and len(body) <= MAX_PROMPT and not is_mixed(runs.enclosing()):
         _look(request, own, others, body, _stack(), changed)
 
 
