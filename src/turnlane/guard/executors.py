@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Final
 
-from turnlane.guard import requests, runs, stacks
+from turnlane.guard import journals, requests, runs, stacks
+from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import replace
 from turnlane.guard.stacks import NO_STACK, Stack
 
@@ -63,9 +64,13 @@ class Carried:
         stack: who handed it over.
         asked: how often it has asked a model.
         given_up: since when whoever waited for it does so no more, on the monotonic clock.
+        left: the tool call that it does then.
+        thread: where it is done.
     """
 
-    __slots__ = ("__weakref__", "__wrapped__", "asked", "function", "given_up", "stack", "values")
+    __slots__ = (
+        "__weakref__", "__wrapped__", "asked", "function", "given_up", "left", "stack", "thread", "values",
+    )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], values: tuple[Any, ...] | None, stack: Stack) -> None:
         self.function = self.__wrapped__ = function
@@ -73,18 +78,38 @@ class Carried:
         self.stack = stack
         self.asked = 0
         self.given_up: float | None = None
+        self.left: Any = None
+        self.thread = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         travelling = () if self.values is None else zip(_TRAVELLING, self.values, strict=True)
         tokens = [(variable, variable.set(value)) for variable, value in travelling]
         before, _present.work = present(), self
+        self.thread = threading.get_ident()
         try:
-            return self.function(*args, **kwargs)
+            result = self.function(*args, **kwargs)
+            if self.left is not None:
+                _tell_of(self)
+            return result
         finally:
             _present.work = before
             for variable, token in tokens:
                 with contextlib.suppress(ValueError):
                     variable.reset(token)
+
+
+ending: list[Callable[[Carried], None]] = []
+"""Called in the thread when work has been done well that nobody waits for any more."""
+
+
+def _tell_of(work: Carried) -> None:
+    for listener in ending:
+        try:
+            listener(work)
+        except HazardError:
+            raise
+        except Exception as error:
+            journals.trouble("thread", error)
 
 
 _works: weakref.WeakKeyDictionary[Any, weakref.ref[Carried]] = weakref.WeakKeyDictionary()

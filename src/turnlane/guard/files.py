@@ -15,7 +15,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Any, Final, NamedTuple
 
-from turnlane.guard import journals, locks, native_calls, requests, runs, stacks
+from turnlane.guard import journals, late_effects, locks, native_calls, requests, runs, stacks
 from turnlane.guard.executors import handed_over
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import different_users, with_stacks
@@ -92,6 +92,8 @@ def _renamed(src: Any = None, dst: Any = None, **_: Any) -> None:
 
 def _seen(file: Any, writes: bool, *, in_place: bool) -> None:
     """A file is about to be opened or replaced; what is only appended to, or new, is no state that others keep."""
+    if writes:
+        late_effects.writes(file)
     request = requests.current.get()
     if request is None or not request.of_a_server or getattr(_looking, "now", False):
         return

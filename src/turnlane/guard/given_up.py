@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import executors, going_on, journals, meetings, requests, runs, stacks
+from turnlane.guard import executors, going_on, journals, late_effects, meetings, requests, runs, stacks
 from turnlane.guard.executors import Carried
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
@@ -72,8 +72,13 @@ def _waits(original: Any) -> Any:
 
 
 def _mark(work: Carried) -> None:
-    if id(asyncio._get_running_loop()) not in going_on.closing:
-        work.given_up = time.monotonic()
+    if id(asyncio._get_running_loop()) in going_on.closing:
+        return
+    work.given_up = time.monotonic()
+    try:
+        late_effects.left_alone(work)
+    except Exception as error:
+        journals.trouble("thread", error)
 
 
 def _sighting(work: Carried) -> Sighting:

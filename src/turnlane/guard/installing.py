@@ -21,6 +21,7 @@ PARTS: Final = (
     "turnlane.guard.loops",
     "turnlane.guard.executors",
     "turnlane.guard.given_up",
+    "turnlane.guard.late_effects",
     "turnlane.guard.clients",
     "turnlane.guard.hosts",
     "turnlane.guard.leftovers",

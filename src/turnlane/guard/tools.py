@@ -139,7 +139,7 @@ def begin(
 ) -> ToolCall:
     """A tool is called by the run that goes on."""
     call = ToolCall(name, runs.enclosing())
-    call.stack = stacks.capture(skip)
+    call.stack = stacks.capture_near(skip)
     _safely(_note_code, call, function)
     if call.run is not None:
         for run in (call.run, *call.run.ancestors()):
@@ -171,7 +171,8 @@ def end(call: ToolCall, error: BaseException | None, result: Any = None) -> None
         if error is not None and not isinstance(error, asyncio.CancelledError | GeneratorExit | HazardError):
             _safely(raised, call, error)
     finally:
-        for name in ("result", "arguments", "steps"):  # the program's objects; a run inside it remembers the call
+        # The program's objects: a run inside it remembers the call.
+        for name in ("result", "arguments", "steps", "function"):
             call.notes.pop(name, None)
 
 

@@ -1,0 +1,124 @@
+"""What a plain tool still does when the run that called it was stopped: its thread cannot be (TL404)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from turnlane.guard import executors, journals, meetings, stacks, tools
+from turnlane.guard.executors import Carried
+from turnlane.guard.journal import Sighting
+from turnlane.guard.runs import ToolCall
+from turnlane.guard.stacks import Stack
+from turnlane.guard.tool_state import Identity, Plan, changed, entries, plan_of
+
+
+class Left:
+    """A tool call whose thread goes on alone.
+
+    Attributes:
+        call: it.
+        plan: what its function does with the state outside it; None when that is nothing.
+        before: what that state was when the thread was left alone.
+        position: where its function was then; -1 when nobody knows.
+    """
+
+    __slots__ = ("before", "call", "plan", "position")
+
+    def __init__(self, call: ToolCall, function: Any, position: int) -> None:
+        self.call = call
+        self.plan = plan_of(function)
+        self.before = _look(self.plan)
+        self.position = position
+
+
+def install() -> None:
+    """Listen to tool calls, and to what happens in threads that nobody waits for."""
+    tools.beginning.append(_began)
+    tools.ending.append(_ended)
+    executors.ending.append(_work_ended)
+
+
+def _began(call: ToolCall, function: Any) -> None:
+    call.notes["function"] = function
+    call.notes["work"] = executors.present()
+
+
+def left_alone(work: Carried) -> None:
+    """Nobody waits any more for a thread, neither for the tool call that it does nor for those made in it."""
+    call = next((one for one in tuple(tools.going) if one.notes.get("work") is work), None)
+    if call is None and work.values is not None:
+        call = next((value for value in work.values if isinstance(value, ToolCall)), None)
+    function = call.notes.get("function") if call is not None else None
+    if call is not None and function is not None:
+        work.left = Left(call, function, _position(work, call))
+
+
+def _position(work: Carried, call: ToolCall) -> int:
+    frame = sys._current_frames().get(work.thread)
+    while frame is not None:
+        if frame.f_code is call.notes.get("code"):
+            return frame.f_lasti
+        frame = frame.f_back
+    return -1
+
+
+def _ended(call: ToolCall, error: BaseException | None) -> None:
+    """Listens to the end of tool calls: of those that are made in the thread."""
+    work: Carried | None = call.notes.pop("work", None)
+    if work is not None and work.left is not None and work.left.call is call and error is None:
+        _compare(work.left)
+
+
+def _work_ended(work: Carried) -> None:
+    """Listens to the end of work in threads."""
+    if work.left is not None and work.left.call.ended:
+        _compare(work.left)
+
+
+def _compare(left: Left) -> None:
+    after = _look(left.plan)
+    for identity, root in left.plan.roots.items() if left.plan is not None else ():
+        if changed(left.before.get(identity), after.get(identity)) and _writes_later(left, identity):
+            _report(left.call, f"changes {root.name}", tools.defined(left.call))
+            return
+
+
+def _writes_later(left: Left, identity: Identity) -> bool:
+    code = left.call.notes.get("code")
+    if left.plan is None or code is None:
+        return False
+    return any(offset > left.position for offset in left.plan.writes(code, identity))
+
+
+def writes(file: object) -> None:
+    """A file is about to be opened to be written, or replaced."""
+    work = executors.present()
+    if work is None or work.left is None:
+        return
+    stack = stacks.capture()
+    if isinstance(file, str | os.PathLike) and stacks.has_users(stack):
+        _report(work.left.call, f"writes {os.path.basename(os.fspath(file))}", stack)
+
+
+def _look(plan: Plan | None) -> dict[Identity, dict[Any, Any] | None]:
+    return {} if plan is None else {identity: entries(root.read()) for identity, root in plan.roots.items()}
+
+
+def _report(call: ToolCall, what: str, stack: Stack) -> None:
+    run = call.run
+    journals.report_aside(
+        Sighting(
+            code="TL404",
+            message=f"The tool {call.name!r} {what} after the run that called it was stopped: its thread goes on.",
+            stack=stack,
+            stacks=meetings.with_stacks(
+                ("the tool", tools.defined(call)), ("the run", run.place_stack if run is not None else ())
+            ),
+            object=f"tool {call.name!r}" + (f" of {run.label}" if run is not None else ""),
+            request=run.request.id if run is not None and run.request else None,
+            conversation=run.request.conversation if run is not None and run.request else None,
+            fix="Write the tool with `async def`, which a stop ends, or let it ask whether it is still wanted.",
+        )
+    )

@@ -1,0 +1,45 @@
+"""Articles, chapter by chapter."""
+
+import asyncio
+import threading
+from functools import lru_cache
+
+from fastapi import Depends, FastAPI, HTTPException
+from openai import OpenAI
+from pydantic import BaseModel
+
+app = FastAPI()
+PARTS = ("introduction", "background", "example", "criticism", "outlook")
+
+
+class Subject(BaseModel):
+    subject: str
+
+
+@lru_cache
+def client() -> OpenAI:
+    return OpenAI(timeout=10, max_retries=0)
+
+
+def article(openai: OpenAI, subject: str, stop: threading.Event) -> str:
+    text = ""
+    for part in PARTS:
+        if stop.is_set():
+            break
+        prompt = [{"role": "user", "content": f"{subject}\n\n{text}\n\nWrite the {part}."}]
+        answer = openai.chat.completions.create(model="gpt-4o-mini", messages=prompt)
+        if answer.choices[0].finish_reason != "stop":
+            raise RuntimeError(f"the {part} is not complete")
+        text += answer.choices[0].message.content or ""
+    return text
+
+
+@app.post("/articles")
+async def write(body: Subject, openai: OpenAI = Depends(client)) -> dict[str, str]:
+    stop = threading.Event()
+    try:
+        text = await asyncio.wait_for(asyncio.to_thread(article, openai, body.subject, stop), timeout=1.2)
+    except TimeoutError:
+        stop.set()
+        raise HTTPException(504, "the article is not ready in time") from None
+    return {"text": text}
