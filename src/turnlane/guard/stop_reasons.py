@@ -10,19 +10,25 @@ from collections.abc import Iterator
 from typing import Final
 
 _REASON: Final = re.compile(r"finish_reason|stop_reason|incomplete|LengthFinishReason")
+_LENGTH: Final = re.compile(r"(?:completion|output)_tokens")
+"""Where a framework does not hand the reason on, how long the answer is tells the same."""
 
 
-def is_named(file: str) -> bool:
-    """Whether a file names the reason anywhere."""
+def is_asked_for(file: str) -> bool:
+    """Whether a file names the reason anywhere, or compares the length of an answer with others."""
     tree = _tree(file)
-    return tree is not None and _names(tree)
+    return tree is not None and (_names(_REASON, tree) or _compares(_LENGTH, tree))
 
 
 def is_decided_by(file: str) -> bool:
     """Whether a file compares the reason with others; one that only hands it on does not."""
     tree = _tree(file)
-    return tree is not None and any(
-        _names(node.subject if isinstance(node, ast.Match) else node)
+    return tree is not None and _compares(_REASON, tree)
+
+
+def _compares(wanted: re.Pattern[str], tree: ast.AST) -> bool:
+    return any(
+        _names(wanted, node.subject if isinstance(node, ast.Match) else node)
         for node in ast.walk(tree)
         if isinstance(node, ast.Compare | ast.Match)
     )
@@ -38,8 +44,8 @@ def _tree(file: str) -> ast.AST | None:
     return tree
 
 
-def _names(tree: ast.AST) -> bool:
-    return any(_REASON.search(word) for node in ast.walk(tree) for word in _words(node))
+def _names(wanted: re.Pattern[str], tree: ast.AST) -> bool:
+    return any(wanted.search(word) for node in ast.walk(tree) for word in _words(node))
 
 
 def _words(node: ast.AST) -> Iterator[str]:

@@ -180,8 +180,9 @@ client.close()
         (CUT_STREAM, STREAMS, "no end"),
         (CUT_STREAM, STREAMS_SYNC, "no end"),
         (CUT, ASKS + "# nobody looks at finish_reason\n'incomplete is what finish_reason would say'\n", "length"),
+        (CUT, ASKS + "def spent(usage):\n    return {'out': usage['completion_tokens']}\n", "length"),
     ],
-    ids=["cut", "cut, sync", "cut, streamed", "no end", "no end, sync", "words about it"],
+    ids=["cut", "cut, sync", "cut, streamed", "no end", "no end, sync", "words about it", "usage"],
 )
 def test_a_cut_answer_that_nobody_looks_at(
     watched: Watched, program: Program, rules: Rules, text: str, reason: str
@@ -196,11 +197,12 @@ def test_a_cut_answer_that_nobody_looks_at(
     [
         (CUT, ASKS + "def whole(answer):\n    return answer.choices[0].finish_reason == 'stop'\n"),
         (CUT, ASKS + "REASON = 'finish_reason'\n"),
+        (CUT, ASKS + "def whole(usage):\n    return usage['completion_tokens'] < 50\n"),
         ([Rule(say="a whole answer, piece by piece")], STREAMS),
         ([Rule(say="a whole answer, piece by piece")], STREAMS_SYNC),
         ([Rule(say="a whole answer, of which nobody reads the end")], STREAMS.replace("10000", "3")),
     ],
-    ids=["somebody looks", "by a key", "complete", "complete, sync", "the reader leaves"],
+    ids=["somebody looks", "by a key", "by the length", "complete", "complete, sync", "the reader leaves"],
 )
 def test_complete_answers_are_right(watched: Watched, program: Program, rules: Rules, text: str) -> None:
     apart(program, rules, text)

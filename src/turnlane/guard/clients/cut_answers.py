@@ -168,7 +168,7 @@ def _looked_at(stack: Stack, run: Run | None) -> bool:
     """Whether the program asks for the reason anywhere in the files that take part, or the SDK does it for it."""
     callers = () if run is None else (run.stack, *(outer.stack for outer in run.ancestors()))
     files = {code.co_filename for part in (stack, *callers) for code, _ in part}
-    if any(stop_reasons.is_named(file) for file in files if stacks.is_users(file)):
+    if any(stop_reasons.is_asked_for(file) for file in files if stacks.is_users(file)):
         return True
     return any(code.co_name == "parse" and "openai" in code.co_filename for code, _ in stack)
 
