@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnlane.probe.answer_marks import differs, marks_of
+from turnlane.probe.answer_marks import differs, marks_of, says_incomplete
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -49,3 +49,17 @@ def test_what_is_said_otherwise_differs(body: str, status: int, is_marked: bool)
 
 def test_of_a_single_whole_answer_nobody_knows_what_is_usual() -> None:
     assert not differs(marks_of(200, '{"answer": "Thr", "mood": "sad"}', JSON), WHOLE[:1])
+
+
+@pytest.mark.parametrize(
+    ("body", "is_told"),
+    [
+        ('{"answer": "Thr", "complete": false}', True),
+        ('{"answer": "Thr", "meta": {"truncated": true}}', True),
+        ('{"answer": "Thr", "finishReason": "length"}', True),
+        ('{"answer": "Three.", "complete": true, "truncated": false, "cut": null}', False),
+        ('{"answer": "Three.", "streaming": false}', False),
+    ],
+)
+def test_what_says_that_it_is_not_whole_needs_no_other_to_compare(body: str, is_told: bool) -> None:
+    assert says_incomplete(marks_of(200, body, JSON)) is is_told

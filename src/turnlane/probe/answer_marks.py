@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ Marks = Mapping[str, frozenset[str]]
 
 MAX_LENGTH: Final = 60
 """Characters of a mark; what is longer is text."""
+_CUT: Final = re.compile(r"incomplete|truncat|partial|unfinished|cut|\blength\b|max_tokens", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"complete|whole|finished|done|full", re.IGNORECASE)
 FEWEST: Final = 2
 """Whole answers that must agree before another one differs from them."""
 
@@ -25,6 +28,17 @@ def marks_of(status: int | None, body: str, content_type: str) -> Marks:
         if value not in text and len(value) <= MAX_LENGTH and not any(map(str.isdigit, value)):
             found.setdefault(place, set()).add(value)
     return {place: frozenset(values) for place, values in found.items()}
+
+
+def says_incomplete(marks: Marks) -> bool:
+    """Whether an answer says of itself that it is not whole, in a usual word."""
+    return any(
+        _CUT.search(value)
+        or (value == "True" and _CUT.search(place))
+        or (value == "False" and _WHOLE.search(place.rpartition(".")[2]))
+        for place, values in marks.items()
+        for value in values
+    )
 
 
 def differs(marks: Marks, whole: Sequence[Marks]) -> bool:

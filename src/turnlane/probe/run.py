@@ -210,10 +210,11 @@ def _habit_notes(session: Session) -> Sequence[str]:
 
 
 def _check_reached(session: Session, outcomes: Sequence[LevelOutcome]) -> None:
-    """Raise ProbeError if the program answers well, and its model calls go elsewhere."""
+    """Raise ProbeError if the program mostly answers well, and its model calls go elsewhere."""
     if any(outcome.calls for outcome in outcomes) or session.hazards():
         return
-    if any(not request.succeeded for outcome in outcomes for request in outcome.requests):
+    answered = [request.succeeded for outcome in outcomes for request in outcome.requests]
+    if sum(answered) <= len(answered) / 2:
         return
     url = session.side.base_url
     how = "Start it with OPENAI_BASE_URL (or its own setting) set to"

@@ -14,7 +14,7 @@ from typing import Final
 from turnlane import hazards
 from turnlane.practice import RecordedRequest
 from turnlane.probe import trials
-from turnlane.probe.answer_marks import Marks, differs
+from turnlane.probe.answer_marks import Marks, differs, says_incomplete
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import Attempts, attempts_of, repeated_by_retries, usual_times_said
 from turnlane.probe.report import Evidence, RequestRecord
@@ -293,7 +293,8 @@ def passed_as_whole(request: RequestRecord, outcome: LevelOutcome, whole: Sequen
     """
     if not request.succeeded or len(request.answer) <= 8 or _INCOMPLETE.search(request.answer):
         return False
-    return not differs(outcome.marks.get(request.id, {}), whole)
+    marks = outcome.marks.get(request.id, {})
+    return not says_incomplete(marks) and not differs(marks, whole)
 
 
 def _no_deadline(found: Trials, alone: LevelOutcome) -> Iterator[Sign]:
