@@ -36,7 +36,7 @@ from turnlane.guard.stacks import Stack
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
 _MACHINERY: Final = (_ASYNCIO, *stacks.OURS)
 _AWAITED: Final = re.compile(r"(?:object|a coroutine was expected, got) (\w+)(?: can't be used in 'await'|\()")
-CHATS: Final = ("ChatResult", "RunResponse")
+CHATS: Final = ("ChatResult", "RunResponse", "ChatCompletion", "ParsedChatCompletion")
 
 
 def install() -> None:

@@ -231,3 +231,33 @@ def test_a_blocking_client_in_a_loop(
 ) -> None:
     program(SYNC_IN_A_LOOP.format(other=other), provider)
     assert watched.codes == codes
+
+
+AWAITED = """
+client = OpenAI()
+HELLO = [dict(role="user", content="hello")]
+async def later():
+    return ask_sync(client)
+async def main():
+    try:
+        await {call}
+    except TypeError:
+        pass
+asyncio.run(main())
+client.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "codes"),
+    [
+        ("client.chat.completions.create(model='gpt-4o-mini', messages=HELLO)", {"TL109"}),
+        ("later()", set()),
+        ("asyncio.to_thread(ask_sync, client)", set()),
+    ],
+)
+def test_a_blocking_client_that_is_awaited(
+    watched: Watched, program: Program, provider: PracticeProvider, call: str, codes: set[str]
+) -> None:
+    program(AWAITED.format(call=call), provider)
+    assert watched.codes == codes

@@ -1,8 +1,8 @@
-"""A blocking client that asks a model in the loop's own thread (TL108): known before it blocks."""
+"""A blocking client that asks a model in the loop's own thread (TL108), or is awaited (TL109)."""
 
 from __future__ import annotations
 
-from turnlane.guard import block_verdict, journals, loop_owners, requests, stacks
+from turnlane.guard import block_verdict, finished_calls, journals, loop_owners, requests, stacks
 from turnlane.guard.clients.belonging import outermost
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import with_stacks
@@ -15,9 +15,12 @@ def asked() -> None:
         HazardError: strict mode.
     """
     owner = loop_owners.owner_here()
-    if owner is None or not block_verdict.anybody_waits(owner):
+    if owner is None:
         return
     stack = stacks.capture()
+    finished_calls.look("the call of a blocking client", "Ask with the async client of the same SDK.", stack)
+    if not block_verdict.anybody_waits(owner):
+        return
     run = outermost()
     request = requests.current.get()
     journals.report(

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from turnlane.guard import histories, journals, meetings, objects, runs
+from turnlane.guard import finished_calls, histories, journals, meetings, objects, runs
 from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.frameworks import classic_modes, classic_responses
 from turnlane.guard.frameworks.classic_chats import chats_of, conversation_of, length
@@ -35,7 +35,7 @@ class Chat(Plain):
         recipient = kwargs["recipient"] if "recipient" in kwargs else args[0]
         stack = _caller(stack, thing, recipient)
         if not self.entry.startswith("a_"):
-            classic_modes.not_awaited(self.entry, stack)
+            finished_calls.look(self.entry, f"`a_{self.entry}` is the form to await.", stack)
         clear = kwargs.get("clear_history", (*args, True, True)[1])
         run = self._enter(thing, recipient, clear, stack, kwargs)
         if run is not None:
