@@ -31,7 +31,6 @@ IDLE_LOOKS: Final = 40
 """After so many looks without a loop the thread ends; the next loop starts another."""
 MAX_FRAMES: Final = 80
 
-_CALLBACK: Final = asyncio.events.Handle._run.__code__
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
 
 
@@ -332,7 +331,7 @@ def callback_of(frame: FrameType | None) -> Any:
     innermost = frame
     while frame is not None:
         code = frame.f_code
-        if code is _CALLBACK:
+        if code is stacks.CALLBACK:
             return frame
         if code.co_name == "run_forever" and stacks.is_ours(code):
             native = not isinstance(frame.f_locals.get("self"), asyncio.BaseEventLoop)
@@ -344,7 +343,7 @@ def callback_of(frame: FrameType | None) -> Any:
 def inside_callback(stack: stacks.Stack) -> stacks.Stack:
     """The part of a stack that is the callback's."""
     for number, (code, _) in enumerate(stack):
-        if code is _CALLBACK or (
+        if code is stacks.CALLBACK or (
             code.co_filename.startswith(_ASYNCIO) and code.co_name in ("run_until_complete", "run_forever", "run")
         ):
             return stack[:number]
