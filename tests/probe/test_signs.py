@@ -10,13 +10,13 @@ import pytest
 from turnlane.probe import trials
 from turnlane.probe.answer_marks import marks_of
 from turnlane.probe.experiments import EXPERIMENTS, Case, experiment_signs, judged, note_of, wanted_for
-from turnlane.probe.failures import Failure, failures_in, minimal_level, plainest
+from turnlane.probe.failures import Failure, failures_in, minimal_level, plainest, sent_before
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import RETRY_COUNT
 from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
 from turnlane.probe.report import Hazard, Place
 from turnlane.probe.subject import Subject
-from turnlane.probe.trial_signs import trial_signs, waits_for_ever
+from turnlane.probe.trial_signs import is_whole_after_failure, trial_signs, waits_for_ever
 from turnlane.probe.verdict import StaticFinding
 
 from .made_outcomes import PROMPT, call, failed, leak, outcome, recorded, request, said
@@ -270,6 +270,14 @@ def test_what_the_guard_saw_names_the_requests_that_it_harmed() -> None:
     assert later.minimal_level is None
 
 
+@pytest.mark.parametrize(
+    ("measures", "whole"), [({"open_calls": 0}, True), ({"open_calls": 1}, False), ({}, False)]
+)
+def test_an_agent_that_lost_a_message_to_a_trial(measures: dict[str, int], whole: bool) -> None:
+    assert is_whole_after_failure(hazard(code="TL207", measures=measures)) is whole
+    assert not is_whole_after_failure(hazard(measures=measures))
+
+
 def case(kind: Any, before: LevelOutcome, **subject: Any) -> Case:
     return Case(subject=Subject(**subject), failure=Failure(kind), before=before, levels=[before])
 
@@ -337,6 +345,15 @@ def test_the_level_that_shows_it_best() -> None:
     few = outcome(request(1, leaked=("user 9",)), concurrency=1)
     assert plainest(Failure("leak"), [few, LEAKING]) is LEAKING
     assert minimal_level(Failure("leak"), [few, LEAKING]) == 1
+
+
+def test_what_was_sent_until_the_first_failure_had_happened() -> None:
+    first = outcome(request(1, started=0.0, finished=0.3))
+    later = outcome(
+        request(2, started=1.0, finished=1.9), failed(3, started=1.1, finished=1.5), request(4, started=2.0)
+    )
+    assert sent_before(Failure("error"), [first, later]) == 3
+    assert sent_before(Failure("leak"), [first, later]) == 4
 
 
 def test_only_javascript_is_known_to_have_one_loop() -> None:

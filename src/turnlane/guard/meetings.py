@@ -263,7 +263,10 @@ def left_over(run: Run, watched: Watched, label: str) -> Sighting | None:
         message = (
             f"{label} is used again after a run that {why}; it was neither thrown away nor given its state anew."
         )
-        return sighting_of_two("TL207", message, run, last, watched, first=f"the run that {why}")
+        sighting = sighting_of_two("TL207", message, run, last, watched, first=f"the run that {why}")
+        if "open_calls" in watched.notes:
+            sighting.measures["open_calls"] = watched.notes["open_calls"]
+        return sighting
     if not run.leftover or not different_users(last.request, run.request) or kept_by_key(run, last, watched):
         return None
     kind = TITLES[watched.role]

@@ -34,6 +34,7 @@ from turnlane.probe.trial_signs import (
     ADVICE,
     SURE_TO_HANG,
     as_note,
+    is_whole_after_failure,
     repeats,
     trial_signs,
     waited_in_vain,
@@ -151,7 +152,8 @@ class _Investigation:
         accused = {hazard.object for hazard in seen if hazard.object}
         known = {(hazard.code, hazard.place) for hazard in seen}
         during = merged(hazard for outcome in self.trials.values() for hazard in outcome.hazards)
-        return [h for h in during if (h.code, h.place) not in known and h.object not in accused]
+        new = [h for h in during if (h.code, h.place) not in known and h.object not in accused]
+        return [hazard for hazard in new if not is_whole_after_failure(hazard)]
 
     async def _alone(self) -> LevelOutcome:
         """One user with nothing in the way: the first level of the ramp, if it was that."""

@@ -98,6 +98,7 @@ def _hazard(record: Record, clock: Clock, counts: Mapping[tuple[int, str], int])
         requests=tuple(map(str, record.get("requests") or filter(None, [record.get("request")]))),
         pid=record.get("pid", 0),
         count=counts.get((record.get("pid", 0), key), 1),
+        measures=record.get("measures") or {},
     )
 
 

@@ -234,6 +234,7 @@ class Hazard:
         requests: ids of the requests that met.
         pid: the process.
         count: how often it was seen.
+        measures: figures, such as a depth.
     """
 
     code: str
@@ -247,6 +248,7 @@ class Hazard:
     requests: tuple[str, ...] = ()
     pid: int = 0
     count: int = 1
+    measures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from turnlane.probe import trials
 from turnlane.probe.answer_marks import Marks, differs, says_incomplete
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.prompts import Attempts, attempts_of, repeated_by_retries, usual_times_said
-from turnlane.probe.report import Evidence, RequestRecord
+from turnlane.probe.report import Evidence, Hazard, RequestRecord
 from turnlane.probe.trials import Trials
 from turnlane.probe.verdict import Sign
 
@@ -198,6 +198,15 @@ def _failing_undisturbed(outcome: LevelOutcome) -> list[RequestRecord]:
         for request in _broken(outcome)
         if not any(call.fault and request.started <= call.started <= request.finished for call in outcome.calls)
     ]
+
+
+def is_whole_after_failure(hazard: Hazard) -> bool:
+    """Whether the guard saw an agent go on after a failure that left no tool call open in it.
+
+    An agent that a conversation keeps has lost a message then, through a fault that only the trial made, and the
+    provider takes its history. Were the turns after it to fail, that would be seen.
+    """
+    return hazard.code == "TL207" and hazard.measures.get("open_calls") == 0
 
 
 def _poison_sign(name: str, later: list[RequestRecord], whose: str) -> Sign:

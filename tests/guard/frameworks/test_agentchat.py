@@ -19,7 +19,7 @@ from tests.guard.conftest import Watched
 from tests.guard.frameworks.agentchat_programs import assistant, failing, in_request, run, said
 
 from turnlane.guard import HazardError, install, uninstall
-from turnlane.practice import Fault, Rule
+from turnlane.practice import Fault, Rule, ToolCall
 
 Client = OpenAIChatCompletionClient
 
@@ -157,6 +157,23 @@ def test_an_agent_after_an_error(watched: Watched) -> None:
 
     run(program, Rule(when="first", fault=Fault("server_error")), Rule(say="fine"))
     assert watched.codes == {"TL207"}
+    assert watched.hazard("TL207")["measures"] == {"open_calls": 0}
+
+
+def test_an_agent_that_was_stopped_in_a_tool(watched: Watched) -> None:
+    async def program(client: Client) -> None:
+        async def report(month: str) -> str:
+            """Makes a report."""
+            await asyncio.sleep(5)
+            return month
+
+        agent = assistant(client, tools=[report])
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(agent.run(task="first"), 1)
+        await failing(agent, "second")
+
+    run(program, Rule(when="first", call=ToolCall("report", {"month": "May"})), Rule(say="fine"))
+    assert watched.hazard("TL207")["measures"] == {"open_calls": 1}
 
 
 def test_an_agent_after_an_error_that_came_before_its_work(watched: Watched) -> None:

@@ -104,11 +104,25 @@ def held(agent: Any) -> int:
     watched = objects.watch(agent, "agent")
     if watched.last is None and not watched.active:
         watched.notes["held"] = count
+    _note_open_calls(agent, watched)
     return max(0, count - int(watched.notes.get("held", 0)))
 
 
+def _note_open_calls(agent: Any, watched: objects.Watched) -> None:
+    """How many tool calls wait for their results: a provider refuses a history that ends so."""
+    messages = _messages(agent)
+    if messages is not None:
+        last: Any = messages[-1] if messages else None
+        calls = last.content if getattr(last, "type", "") == "AssistantMessage" else ()
+        watched.notes["open_calls"] = len(calls) if isinstance(calls, list) else 0
+
+
+def _messages(agent: Any) -> Any:
+    return getattr(getattr(agent, "_model_context", None), "_messages", None)
+
+
 def _entries(agent: Any) -> int:
-    messages = getattr(getattr(agent, "_model_context", None), "_messages", None)
+    messages = _messages(agent)
     if messages is not None:
         return len(messages)
     return sum(len(value) for value in vars(agent).values() if isinstance(value, list | dict | deque))
