@@ -12,7 +12,7 @@ import weakref
 from types import FrameType, FunctionType
 from typing import Any, Final
 
-from turnlane.guard import journals, patching, stacks
+from turnlane.guard import journals, patching, stacks, unawaited
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.stacks import Stack
@@ -71,6 +71,7 @@ def _refused() -> None:
         frame = _by_user()
         if frame is None or _expects_it(frame):
             return
+        unawaited.excuse_held(frame)
         main = threading.current_thread() is threading.main_thread()
         stack = stacks.of_frame(frame)
         name = threading.current_thread().name

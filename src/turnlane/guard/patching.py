@@ -118,9 +118,11 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
         made.__qualname__ = getattr(original, "__qualname__", name)
         return made
 
-    return replace(
-        owner, name, lambda original: as_coroutine_function(_begun_later(original, name, drive, stream=False))
-    )
+    def make(original: Any) -> Any:
+        entry = _begun_later(original, name, drive, stream=False)
+        return as_coroutine_function(entry) if inspect.iscoroutinefunction(original) else entry
+
+    return replace(owner, name, make)
 
 
 def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:

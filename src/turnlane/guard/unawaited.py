@@ -1,4 +1,5 @@
-"""Coroutines and streams of agents that nobody awaits or iterates (TL106), with the line that made them."""
+"""Coroutines and streams that nobody awaits or iterates (TL106): those of agents and clients with the line that
+made them, the program's own with the line that let go of them."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from types import CodeType, CoroutineType, FrameType
 from typing import Any, Final
 
 from turnlane.guard import journals, requests, stacks
@@ -77,11 +79,26 @@ def waiting(thing: object) -> Made | None:
     return _waiting.get(id(thing))
 
 
+_excused: OrderedDict[int, weakref.ref[Any]] = OrderedDict()
+
+
 def excuse(thing: object) -> None:
     """Another hazard says already why `thing` will never begin."""
     made = _waiting.pop(id(thing), None)
     if made is not None:
         made.begun = True
+    if isinstance(thing, CoroutineType):
+        _excused[id(thing)] = weakref.ref(thing)
+        if len(_excused) > JUST_GONE:
+            _excused.popitem(last=False)
+
+
+def excuse_held(frame: FrameType | None) -> None:
+    """The same for what the program's own calls hold, from `frame` on: an error will end them."""
+    while frame is not None and stacks.is_users(frame.f_code.co_filename):
+        for value in tuple(frame.f_locals.values()):
+            excuse(value)
+        frame = frame.f_back
 
 
 def report(made: Made) -> None:
@@ -115,9 +132,8 @@ def install() -> None:
 
     def make(original: Any) -> Any:
         def _warn_unawaited_coroutine(coroutine: Any) -> None:
-            made = _just_gone.pop(id(coroutine), None)
-            if made is not None and not sys.is_finalizing() and coroutine.cr_code in WATCHED:
-                report(made)
+            if not sys.is_finalizing():
+                _dropped(coroutine)
             original(coroutine)
 
         return functools.wraps(original)(_warn_unawaited_coroutine)
@@ -125,6 +141,31 @@ def install() -> None:
     replace(warnings, "_warn_unawaited_coroutine", make)
     for kind in (stacks.Frame, stacks.Place, ThreadTimes):
         _may_warn_inside(kind)
+
+
+def _dropped(coroutine: Any) -> None:
+    made, excused = _just_gone.pop(id(coroutine), None), _excused.pop(id(coroutine), None)
+    code = coroutine.cr_code
+    if made is not None and code in WATCHED:
+        report(made)
+    elif stacks.is_users(code.co_filename) and (excused is None or excused() is not None):
+        journals.report_aside(_of_program(coroutine.__qualname__, code))
+
+
+def _of_program(name: str, code: CodeType) -> Sighting:
+    """A coroutine function of the program's own: who called it is not known any more, often it is who let go."""
+    defined = ((code, code.co_firstlineno),)
+    here = stacks.capture()
+    request = requests.current.get()
+    return Sighting(
+        code="TL106",
+        message=f"A coroutine of {name} was made and never awaited: nothing of it has run.",
+        stack=here if here and stacks.is_users(here[0][0].co_filename) else defined,
+        stacks=[("what it would have run", defined), *([("let go of here", here)] if here else [])],
+        object=name,
+        request=request.id if request else None,
+        conversation=request.conversation if request else None,
+    )
 
 
 def _may_warn_inside(kind: type) -> None:

@@ -10,20 +10,35 @@ from typing import Any, Final
 from turnlane.guard import failures, requests, runs, stacks
 from turnlane.guard.clients import attempts, wire
 from turnlane.guard.imports import when_imported
-from turnlane.guard.patching import replace
+from turnlane.guard.patching import Plain, replace, watch_coroutine
 from turnlane.guard.requests import Failure
 
 SDKS: Final = ("openai", "anthropic", "groq", "together")
 """Packages that are made by one generator, and alike inside."""
 
 
+_ASKING: Final = {
+    "openai.resources.chat.completions.completions": "AsyncCompletions",
+    "openai.resources.responses.responses": "AsyncResponses",
+}
+"""The classes, by their modules, whose methods ask a model once they are awaited."""
+
+
 def install() -> None:
     """Wait for the packages."""
     for name in SDKS:
         when_imported(f"{name}._base_client", _patch)
+    for module, name in _ASKING.items():
+        when_imported(module, functools.partial(_asking, name))
+
+
+def _asking(name: str, module: ModuleType) -> None:
+    for entry in ("create", "parse"):
+        watch_coroutine(getattr(module, name), entry, Plain())
 
 
 def _patch(module: ModuleType) -> None:
+    watch_coroutine(module.AsyncAPIClient, "close", Plain())
     replace(module.AsyncAPIClient, "request", _watched_async)
     replace(module.SyncAPIClient, "request", _watched)
 
