@@ -65,7 +65,7 @@ def ask(module: Any, text: str, **keys: str) -> None:
     """One request with its model call."""
     with requests.within(Request("asgi", "POST /chat", keys=keys)) as request:
         request.parent = None
-        request.body = json.dumps({"message": text, **keys}).encode()
+        request.notes["brought"] = [{"message": text, **keys}]
         key = {"key": keys["user_id"]} if hasattr(module, "KEYED") else {}
         prompt = list(module.turn(text, **key))
         shared_history.asked(json.dumps({"model": "m", "messages": prompt}).encode())
@@ -133,7 +133,7 @@ def test_a_store_of_what_a_shared_agent_has_mixed(program: Any, watched: Watched
         for user in ("ann", "bob", "eve", "bob", "bob"):
             text = f"I am {user} and I have a question."
             with requests.within(Request("asgi", "POST /chat", keys={"user_id": user})) as request:
-                request.body = json.dumps({"message": text}).encode()
+                request.notes["brought"] = [{"message": text}]
                 module.keep(user, text)
                 await agent.run(task=text)
         await client.close()
@@ -175,7 +175,7 @@ def test_both_users_are_shown_where_the_program_asks(program: Any, watched: Watc
         ):
             with requests.within(Request("asgi", "POST /chat", keys={"user_id": user})) as request:
                 request.parent = None
-                request.body = json.dumps({"message": text}).encode()
+                request.notes["brought"] = [{"message": text}]
                 await module.turn(client, text)
         await client.close()
 

@@ -65,8 +65,8 @@ def _began(run: Run) -> None:
 
 
 def _request_ended(request: Request) -> None:
-    for run in _outermost():
-        if run.request is request:
+    for run in tuple(runs.going):
+        if run.request is request and _is_outermost(run):
             _look(run, f"still goes on, though its request {request.name} has been answered")
 
 
@@ -145,7 +145,11 @@ def _unasked() -> None:
 
 
 def _outermost() -> list[Run]:
-    return [run for run in tuple(runs.going) if run.running and run.watched.role in _KINDS and run.parent is None]
+    return [run for run in tuple(runs.going) if _is_outermost(run)]
+
+
+def _is_outermost(run: Run) -> bool:
+    return run.running and run.watched.role in _KINDS and run.parent is None
 
 
 def _look(run: Run, what: str) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from turnlane.guard import locks, requests, stacks
@@ -25,6 +24,13 @@ TITLES: Final[dict[str, str]] = {
     "client": "client",
     "tool": "tool",
 }
+
+
+class _Ref(weakref.ref[Any]):
+    """One that knows whose place in the table is free when its object is gone."""
+
+    __slots__ = ("identity",)
+    identity: int
 
 
 class Watched:
@@ -49,11 +55,12 @@ class Watched:
         "notes", "pid", "ref", "request", "role", "thread", "type",
     )  # fmt: skip
 
-    def __init__(self, thing: object, role: Role, gone: Callable[[weakref.ref[Any]], None]) -> None:
+    def __init__(self, thing: object, role: Role) -> None:
         self.role: Role = role
         self.type = type(thing)
         try:
-            self.ref: weakref.ref[Any] | None = weakref.ref(thing, gone)
+            self.ref: _Ref | None = _Ref(thing, _gone)
+            self.ref.identity = id(thing)
         except TypeError:
             self.ref = None
         self.made: Stack = NO_STACK
@@ -92,32 +99,33 @@ def known(thing: object) -> Watched | None:
     return watched if watched is not None and watched.ref is not None and watched.ref() is thing else None
 
 
+def _gone(ref: _Ref) -> None:
+    # Not under the lock: a collection may happen while it is held.
+    watched = _known.get(ref.identity)
+    if watched is not None and watched.ref is ref:
+        _known.pop(ref.identity, None)
+        watched.last = None  # which knows its object: nobody but the garbage collector would free the two
+
+
 def watch(thing: object, role: Role) -> Watched:
     """What is known of `thing`, from now on if nothing was."""
     found = known(thing)
     if found is not None:
         return found
-    identity = id(thing)
-
-    def gone(ref: weakref.ref[Any]) -> None:
-        # Not under the lock: a collection may happen while it is held.
-        if (entry := _known.get(identity)) is not None and entry.ref is ref:
-            _known.pop(identity, None)
-
-    watched = Watched(thing, role, gone)
+    watched = Watched(thing, role)
     if watched.ref is None:  # nobody would tell that it is gone, and its identity may be used again
         return watched
     with _lock:
         found = known(thing)  # another thread may have been faster
         if found is None:
-            _known[identity] = watched
+            _known[watched.ref.identity] = watched
     return found or watched
 
 
 def made(thing: object, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], *, skip: int = 2) -> Watched:
     """Note the construction of `thing`, whose caller is `skip` frames up."""
     watched = watch(thing, role)
-    watched.made = stacks.capture(skip)
+    watched.made = stacks.capture_near(skip)
     if keep_arguments:
         watched.arguments = (args, kwargs)
     watched.request = requests.current.get()

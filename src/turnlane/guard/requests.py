@@ -53,7 +53,7 @@ class Request:
     """
 
     __slots__ = (
-        "__weakref__", "body", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent",
+        "__weakref__", "ended", "failures", "host", "id", "keys", "logged", "name", "notes", "parent",
         "pid", "stack", "started", "status",
     )  # fmt: skip
 
@@ -74,7 +74,6 @@ class Request:
         """For those that watch: what they must remember until the request ends, by their own name."""
         self.stack: Stack = ()
         self.parent: Request | None = None
-        self.body = b""
 
     def __repr__(self) -> str:
         return f"<Request {self.id} {self.host} {self.name}{' ended' if self.ended else ''}>"
@@ -103,18 +102,28 @@ class Request:
             if known is not None and isinstance(value, str | int) and not isinstance(value, bool):
                 self.keys.setdefault(known, _kept(known, str(value)))
 
-    def learn_json(self, body: bytes) -> None:
-        """The same from a JSON object, one level of nesting deep; anything else is left alone."""
+    def learn_json(self, body: bytes) -> Any:
+        """The same from a JSON object, one level of nesting deep; anything else is left alone.
+
+        Returns:
+            What the JSON says; None when it is none.
+        """
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):
-            return
+            return None
         if isinstance(value, dict):
             self.learn(value)
             for name, inner in value.items():
                 if isinstance(inner, dict):
                     self.learn(inner)
                     self.learn({f"{name}_id": inner.get("id")})
+        return value
+
+
+@functools.lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -125,7 +134,7 @@ def _field(name: str) -> str | None:
 
 def _kept(name: str, value: str) -> str:
     """What is kept of a value: enough to tell it from others, and nothing that could be used."""
-    if _SECRET.search(name):
+    if _is_secret(name):
         return "#" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:10]
     return value[:200]
 

@@ -6,14 +6,13 @@ asked with it. A store that is keyed by conversation never shows the last.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import itertools
 import json
 import re
-from collections import deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl
 
 from turnlane.guard import journals, locks, requests, runs, stacks
 from turnlane.guard.journal import Sighting
@@ -38,18 +37,49 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 ,.:;?!-]+")
 
 
 class Said(NamedTuple):
-    """What a request brought, and where it asked the model.
-
-    `plain` has of each text a part by which it is quickly looked for in a prompt; empty bytes are in every prompt.
-    """
+    """What a request brought, and where it asked the model."""
 
     request: Request
     own: frozenset[str]
-    plain: dict[str, bytes]
     stack: Stack
 
 
-_recent: deque[Said] = deque(maxlen=MAX_REQUESTS)
+class Recent:
+    """What the last requests brought."""
+
+    def __init__(self) -> None:
+        self._said: OrderedDict[Request, Said] = OrderedDict()
+        self._texts: Counter[str] = Counter()
+        """How many of them brought it."""
+
+    def add(self, request: Request, own: frozenset[str]) -> None:
+        """One more, in the place of the oldest."""
+        if request in self._said:
+            return
+        self._said[request] = Said(request, own, _stack())
+        self._texts.update(own)
+        if len(self._said) > MAX_REQUESTS:
+            _, oldest = self._said.popitem(last=False)
+            self._texts.subtract(oldest.own)
+            for text in oldest.own:
+                if not self._texts[text]:
+                    del self._texts[text]
+
+    def may_be_in(self, prompt: bytes, own: frozenset[str]) -> bool:
+        """Whether `prompt` may hold a text that is none of `own`."""
+        return any(_plain(text) in prompt for text in self._texts if text not in own)
+
+    def others(self, request: Request) -> list[Said]:
+        """What other requests brought, in their order."""
+        return [said for said in self._said.values() if said.request is not request]
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._said.clear()
+        self._texts.clear()
+
+
+_recent = Recent()
 _states: dict[str, tuple[int, int, int]] = {}
 _told: set[str] = set()
 _calls = itertools.count(1)
@@ -63,30 +93,30 @@ def asked(body: bytes) -> None:
         return
     own = own_texts(request)
     with _lock:
-        others = [said for said in _recent if said.request is not request]
-        if own and not any(said.request is request for said in _recent):
-            _recent.append(Said(request, own, {text: _plain(text) for text in own}, _stack()))
-    if next(_calls) > FIRST_CALLS and not any(_may_be_in(body, said, own) for said in others):
-        return
+        if own:
+            _recent.add(request, own)
+        if next(_calls) > FIRST_CALLS and not _recent.may_be_in(body, own):
+            return
+        others = _recent.others(request)
     changed = [kept for kept in containers() if _has_changed(kept)]
     # What a shared agent remembers is in its prompt by itself, whoever else keeps it as well.
     if others and changed and len(body) <= MAX_PROMPT and not is_mixed(runs.enclosing()):
         _look(request, own, others, body, _stack(), changed)
 
 
+@functools.lru_cache(maxsize=8 * MAX_REQUESTS)
 def _plain(text: str) -> bytes:
+    """A part of it by which it is quickly looked for in a prompt; empty bytes are in every prompt."""
     longest = max(_PLAIN.findall(text), key=len, default="")
     return longest.encode() if len(longest) >= MIN_TEXT else b""
 
 
-def _may_be_in(body: bytes, said: Said, own: frozenset[str]) -> bool:
-    return any(plain in body for text, plain in said.plain.items() if text not in own)
-
-
 def _stack() -> Stack:
     """Where the model is asked; where its run began when the program's own code is too far away to be seen."""
-    stack = stacks.capture(3)
     run = runs.enclosing()
+    if run is not None and run.watched.role == "client" and stacks.has_users(run.stack):
+        return run.stack  # which is where the framework's client was asked
+    stack = stacks.capture_near(3)
     return run.stack if run is not None and not stacks.has_users(stack) else stack
 
 
@@ -148,21 +178,11 @@ def own_texts(request: Request) -> frozenset[str]:
     known = request.notes.get("own")
     if known is None:
         keys = set(request.keys.values())
-        known = frozenset(t.strip() for t in _texts_of(request) if len(t.strip()) >= MIN_TEXT and t not in keys)
+        brought = (text.strip() for text in texts(request.notes.get("brought"), depth=5) if text not in keys)
+        known = frozenset(text for text in brought if len(text) >= MIN_TEXT)
         if known:
             request.notes["own"] = known
     return known if isinstance(known, frozenset) else frozenset()
-
-
-def _texts_of(request: Request) -> Iterable[str]:
-    found: list[str] = list(texts(request.notes.get("brought")))
-    body = request.body
-    if body[:1] in (b"{", b"["):
-        with contextlib.suppress(ValueError):
-            found += texts(json.loads(body))
-    elif body and b"=" in body[:200]:
-        found += [value for _, value in parse_qsl(body.decode("utf-8", "replace"))]
-    return found
 
 
 def _report(request: Request, kept: Kept, found: Said, stack: Stack) -> None:

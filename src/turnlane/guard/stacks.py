@@ -9,9 +9,11 @@ import os
 import sys
 import sysconfig
 from types import CodeType, FrameType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 MAX_FRAMES: Final = 40
+MAX_OTHERS: Final = 8
+MAX_LINES: Final = 20_000
 MAX_LINE: Final = 200
 """Characters of a line that are shown: a generated file may have all of its code in one."""
 CALLBACK: Final = asyncio.Handle._run.__code__
@@ -77,25 +79,67 @@ def is_ours(code: CodeType) -> bool:
 
 
 def capture(skip: int = 1, *, limit: int = MAX_FRAMES) -> Stack:
-    """The stack of the caller, `skip` frames up, without the guard's own frames. About 5 microseconds.
+    """The stack of the caller, `skip` frames up, without the guard's own frames.
 
     In a loop's callback it ends there: who started the loop has not called what a task does.
     """
+    return _captured(skip + 2, limit, limit)
+
+
+def capture_near(skip: int = 1) -> Stack:
+    """The same, but it ends where the user's code is left for good: for what is done with every turn.
+
+    About 2 microseconds: a web framework alone has some twenty frames below the user's code.
+    """
+    return _captured(skip + 2, MAX_FRAMES, MAX_OTHERS)
+
+
+def _captured(skip: int, limit: int, others: int) -> Stack:
+    """
+    Args:
+        others: so many frames in a row that are not the user's, below one that is, end it.
+    """
     try:
-        frame: FrameType | None = sys._getframe(skip + 1)
+        frame: FrameType | None = sys._getframe(skip)
     except ValueError:
         return NO_STACK
     found: list[tuple[CodeType, int]] = []
-    while frame is not None and len(found) < limit:
+    known = _lines.get
+    until = limit
+    while frame is not None:
         code = frame.f_code
-        if code is CALLBACK:
+        line, kind = known(id(code) + frame.f_lasti) or _line(frame, code)
+        if kind == "user's":
+            found.append(line)
+            until = min(limit, len(found) + others)
+        elif kind == "other":
+            found.append(line)
+        elif kind == "end" or (kind == "loop" and found):
             break
-        if not code.co_filename.startswith(OURS):
-            found.append((code, frame.f_lineno or 0))
-        elif found and code.co_name == "run_forever":  # a native loop's callbacks have no frame: its watch is next
+        if len(found) >= until:
             break
         frame = frame.f_back
     return tuple(found)
+
+
+_Kind = Literal["user's", "other", "ours", "loop", "end"]
+_lines: dict[int, tuple[tuple[CodeType, int], _Kind]] = {}
+"""By the address of an instruction, which lies within its code: that this is kept alive here makes it unique."""
+
+
+def _line(frame: FrameType, code: CodeType) -> tuple[tuple[CodeType, int], _Kind]:
+    if len(_lines) >= MAX_LINES:
+        _lines.clear()
+    known = _lines[id(code) + frame.f_lasti] = ((code, frame.f_lineno or 0), _kind(code))
+    return known
+
+
+def _kind(code: CodeType) -> _Kind:
+    if code is CALLBACK:
+        return "end"
+    if is_ours(code):  # a native loop's callbacks have no frame: its watch is next
+        return "loop" if code.co_name == "run_forever" else "ours"
+    return "user's" if is_users(code.co_filename) else "other"
 
 
 def of_frame(frame: FrameType | None, *, limit: int = MAX_FRAMES) -> Stack:

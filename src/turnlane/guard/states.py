@@ -29,7 +29,7 @@ def watch_state(owner: type, name: str, after: Callable[[Any], None] | None = No
             # On the way of a run, or of another such method, it is the framework's own call.
             if runs.current.get() is not None or not stacks.is_users(sys._getframe(1).f_code.co_filename):
                 return _done(original, self, args, kwargs, after, None)
-            begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=False)
+            begun = Made(f"{label_of(self)}.{name}", stacks.capture_near(), stream=False)
             made = _done(original, self, args, kwargs, after, begun)
             made.__qualname__ = getattr(original, "__qualname__", name)
             begun.is_in(made)

@@ -180,7 +180,7 @@ def _stacked(found: Failing) -> Sighting:
 
 def _stack() -> Stack:
     outer = outermost()
-    return outer.stack if outer is not None else stacks.capture()
+    return outer.stack if outer is not None else stacks.capture_near()
 
 
 def question(request: Any) -> Any:

@@ -57,7 +57,9 @@ def ends(attempt: Attempt) -> None:
 def _burst() -> Burst:
     request = requests.current.get()
     notes = request.notes if request is not None else _outside
-    burst: Burst = notes.setdefault("burst", Burst())
+    burst: Burst | None = notes.get("burst")
+    if burst is None:
+        burst = notes["burst"] = Burst()
     return burst
 
 

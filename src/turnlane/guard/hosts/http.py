@@ -30,7 +30,9 @@ class Exchange:
         answer: the beginning of an error's body.
     """
 
-    __slots__ = ("answer", "content_type", "error", "method", "path", "request", "started", "status", "whole")
+    __slots__ = (
+        "answer", "body", "content_type", "error", "method", "path", "request", "started", "status", "whole",
+    )  # fmt: skip
 
     def __init__(self, host: str, method: str, path: str, headers: Iterable[tuple[str, str]], query: str) -> None:
         fields = {name.lower(): value for name, value in headers}
@@ -40,6 +42,7 @@ class Exchange:
         self.request.learn(fields)
         self.content_type = fields.get("content-type", "")
         self.status: int | None = None
+        self.body = b""
         self.answer = b""
         self.error: BaseException | None = None
         self.started = time.monotonic()
@@ -61,11 +64,11 @@ class Exchange:
     def _received(self, piece: bytes, *, more: bool) -> None:
         if self.whole:
             return
-        if len(self.request.body) < MAX_BODY:
-            self.request.body += piece[: MAX_BODY - len(self.request.body)]
+        if len(self.body) < MAX_BODY:
+            self.body += piece[: MAX_BODY - len(self.body)]
         if not more:
             self.whole = True
-            self._learn(self.request.body)
+            self._learn(self.body)
 
     def answered(self, piece: bytes) -> None:
         """The program has sent a piece of its answer."""
@@ -111,14 +114,20 @@ class Exchange:
         swallowed.judge(request, self.answer, escaped=self.error)
 
     def _learn(self, body: bytes) -> None:
-        kind = self.content_type
-        if "multipart/form-data" in kind:
+        brought = self.request.notes.setdefault("brought", [])
+        if "multipart/form-data" in self.content_type:
             found = _FORM_FIELD.findall(body)
-            self.request.learn({name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in found})
-        elif "x-www-form-urlencoded" in kind:
-            self.request.learn(dict(parse_qsl(body.decode("utf-8", "replace"))))
-        elif body[:1].strip() in (b"{", b""):
-            self.request.learn_json(body)
+            fields = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in found}
+        elif body[:1].strip() in (b"{", b"[", b""):
+            brought.append(self.request.learn_json(body))
+            return
+        elif b"=" in body[:200]:
+            fields = dict(parse_qsl(body.decode("utf-8", "replace")))
+        else:
+            return
+        brought.extend(fields.values())
+        if "form" in self.content_type:
+            self.request.learn(fields)
 
 
 def start_afresh() -> None:
