@@ -12,9 +12,11 @@ from turnlane.probe.conditions import Conditions
 from turnlane.probe.drive import Bounds, Session
 from turnlane.probe.inject import parse_injection
 from turnlane.probe.model_side import PracticeSide
+from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import Place, Report
 from turnlane.probe.run import Plan, probe
 from turnlane.probe.target import http_target
+from turnlane.probe.trouble import ProbeError
 
 from .mistakes import Office
 from .programs import served
@@ -40,17 +42,20 @@ def only(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def reported(
-    route: str, base: Conditions = QUICK, levels: tuple[int, ...] = (1, 3), timeout: float = 30.0, **options: Any
+    route: str,
+    base: Conditions = QUICK,
+    levels: tuple[int, ...] = (1, 3),
+    timeout: float = 30.0,
+    session: type[Session] = Session,
+    **options: Any,
 ) -> Report:
     side = PracticeSide()
     await side.start()
     async with served(Office(side.base_url).app()) as address:
-        session = Session(
-            http_target(f"{address}/{route}", TEMPLATE), side, bounds=Bounds(seconds=60, timeout=timeout)
-        )
+        target = http_target(f"{address}/{route}", TEMPLATE)
         plan = Plan(levels=levels, rounds=1, base=base)
-        async with session:
-            return await probe(session, plan, attribute=attributor(**options))
+        async with session(target, side, bounds=Bounds(seconds=60, timeout=timeout)) as entered:
+            return await probe(entered, plan, attribute=attributor(**options))
 
 
 async def test_a_right_program_has_no_verdict_and_no_advice() -> None:
@@ -89,6 +94,21 @@ async def test_a_turn_that_fails_midway_and_leaves_nothing_poisons_nothing(
 ) -> None:
     only((trials.FAILING_ONCE, trials.FAILING_MIDWAY), monkeypatch)
     assert (await reported("asks_a_model_in_a_tool")).verdicts == ()
+
+
+class DiesOfFaults(Session):
+    """Of a program that cannot be started again when it has ended."""
+
+    async def run_level(self, conditions: Conditions) -> LevelOutcome:
+        if conditions.faults:
+            raise ProbeError("The program does not accept connections.")
+        return await super().run_level(conditions)
+
+
+async def test_what_was_known_before_the_program_could_not_be_started_again() -> None:
+    report = await reported("one_history", session=DiesOfFaults)
+    assert report.codes == {"TL202"}
+    assert any("does not accept connections" in note for note in report.notes)
 
 
 async def test_half_an_answer_that_is_marked_beside_its_text_is_right(monkeypatch: pytest.MonkeyPatch) -> None:

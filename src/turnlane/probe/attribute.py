@@ -41,6 +41,7 @@ from turnlane.probe.trial_signs import (
     waits_for_ever,
 )
 from turnlane.probe.trials import HANGING, TRIALS, Trial
+from turnlane.probe.trouble import ProbeError
 from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdicts_of
 
 RESERVE: Final = 3.0
@@ -117,16 +118,19 @@ class _Investigation:
         by_guard = {hazard.code for hazard in seen}
         self.signs += guard_signs(seen, self.levels)
         yield self._so_far()
-        await self._standstill()
-        await self._experiments(by_guard)
-        await self._restarts(by_guard)
-        yield self._so_far()
-        if self._affords_trials():
-            alone = await self._alone()
-            endless = any(map(waits_for_ever, alone.recorded.values()))
-            self.subject = replace(self.subject, waits_for_ever=endless)
-            await self._trials(alone)
-            self.signs += trial_signs(self.trials, alone)
+        try:
+            await self._standstill()
+            await self._experiments(by_guard)
+            await self._restarts(by_guard)
+            yield self._so_far()
+            if self._affords_trials():
+                alone = await self._alone()
+                endless = any(map(waits_for_ever, alone.recorded.values()))
+                self.subject = replace(self.subject, waits_for_ever=endless)
+                await self._trials(alone)
+                self.signs += trial_signs(self.trials, alone)
+        except ProbeError as error:
+            self.notes.append(f"The program could not be started again, and the rest was left out. {error}")
         self.signs += guard_signs(self._later(seen), self.levels)
         self._tell_skipped()
         yield self._so_far()
