@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from turnlane.probe import attribute
+from turnlane.probe.attribute import attributor
 from turnlane.probe.belonging import TAG
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.options import ProbeOptions, prepared, run
@@ -71,6 +73,15 @@ async def stumbles(message: str) -> str:
         stumbled.append(message)
         raise TypeError("no date")
     raise ValueError("half a file")
+
+served = []
+
+async def dies(message: str) -> str:
+    served.append(message)
+    if len(served) > 17:
+        print("out of memory", flush=True)
+        os._exit(3)
+    return await ask(message)
 
 async def needs_more(message: str, database) -> str:
     return ""
@@ -137,6 +148,16 @@ async def test_what_only_the_first_request_met_is_told(folder: str) -> None:
     assert set(report.levels[0].errors) == {"ValueError: half a file"}
     told = "The very first request, before the ramp, failed otherwise than all later ones: TypeError: no date."
     assert told in report.notes
+
+
+async def test_a_program_that_dies_is_told_and_no_fresh_process_makes_a_cause(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribute, "TRIALS", ())
+    options = ProbeOptions(target="handlers:dies", directory=folder, levels=(1, 8), rounds=1)
+    report = await run(options, attributor=lambda prepared: attributor())
+    assert report.codes == frozenset()
+    assert any("ended with status 3 while 8 users" in note and "out of memory" in note for note in report.notes)
 
 
 async def test_a_parameter_that_nothing_fits_is_told(folder: str) -> None:

@@ -19,7 +19,7 @@ from turnlane.probe.experiments import (
     wanted_for,
     without_each_tool,
 )
-from turnlane.probe.failures import failures_in, plainest
+from turnlane.probe.failures import failures_in, plainest, sent_before
 from turnlane.probe.guard_records import merged
 from turnlane.probe.inject import Injection, fault_reports
 from turnlane.probe.outcome import LevelOutcome
@@ -255,11 +255,24 @@ class _Investigation:
             self.watcher.step(experiment.name)
             after = await self.session.run_level(experiment.change(case, case.conditions))
             done.append(judged(experiment, case, after))
+            if done[-1].vanished and experiment.restarts and not await self._comes_back(case, after):
+                done[-1] = replace(done[-1], vanished=None)
             if done[-1].vanished and experiment.codes:
                 break
             if done[-1].vanished and experiment.name == "no tool called":
                 waiting = without_each_tool(case) + waiting
         return done
+
+    async def _comes_back(self, case: Case, after: LevelOutcome) -> bool:
+        """Whether the failure is there again in a fresh process with nothing else changed. A fresh process is all
+        that helps a program which has died, or has broken for good."""
+        if sent_before(case.failure, self.levels) < len(after.requests):
+            return True  # a process as fresh as the experiment's has shown it
+        if not self._affords(_seconds(case.before) + self._start):
+            return False
+        self.watcher.step("a fresh process, and nothing else changed")
+        again = await self.session.run_level(replace(case.conditions, fresh_process=True))
+        return bool(case.failure.of(again))
 
     @property
     def _start(self) -> float:

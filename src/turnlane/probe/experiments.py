@@ -71,7 +71,8 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experimented:
-    """An experiment that was done: `vanished` is None where too few requests were sent to tell."""
+    """An experiment that was done: `vanished` is None where nobody can tell, since too few requests were sent or a
+    fresh process alone may have helped."""
 
     experiment: Experiment
     failure: Failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -59,6 +60,12 @@ def minimal_level(failure: Failure, levels: Sequence[LevelOutcome]) -> int | Non
     """The fewest users at once with which it shows."""
     shown = [outcome.level.concurrency for outcome in levels if failure.of(outcome)]
     return min(shown, default=None)
+
+
+def sent_before(failure: Failure, levels: Sequence[LevelOutcome]) -> int:
+    """How many requests the program had been sent when the first one had failed so."""
+    first = min((request.finished for outcome in levels for request in failure.of(outcome)), default=math.inf)
+    return sum(request.started < first for outcome in levels for request in outcome.requests)
 
 
 def plainest(failure: Failure, levels: Sequence[LevelOutcome]) -> LevelOutcome:

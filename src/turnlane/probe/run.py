@@ -11,6 +11,7 @@ from turnlane.probe.conditions import DEFAULT_TURNS, Conditions
 from turnlane.probe.drive import Session, Talk
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.preflight import find_operation, preflight
+from turnlane.probe.program import Program
 from turnlane.probe.report import FaultReport, Report, Verdict
 from turnlane.probe.trouble import ProbeError
 
@@ -156,7 +157,7 @@ async def _ramp(seen: _Seen, plan: Plan, first: LevelOutcome, watcher: Watcher) 
     session = seen.session
     rounds = _affordable_rounds(session, plan, first)
     for concurrency in plan.levels:
-        watcher.step(f"{concurrency} {'user' if concurrency == 1 else 'users'} at once")
+        watcher.step(f"{_users(concurrency)} at once")
         # A program that answers slower with every user more must leave time to find out why.
         seconds = _SHARE_OF_RAMP * session.bounds.seconds / len(plan.levels)
         conditions = replace(plan.base, concurrency=concurrency, rounds=rounds, turns=plan.turns, seconds=seconds)
@@ -165,6 +166,8 @@ async def _ramp(seen: _Seen, plan: Plan, first: LevelOutcome, watcher: Watcher) 
             return [_ended_early(session, f"before {concurrency} users at once")]
         seen.outcomes.append(outcome)
         watcher.level(outcome)
+        if session.program is not None and session.program.status is not None:
+            return [_died(session.program, concurrency)]
         if outcome.cut:
             return [_ended_early(session, f"while {concurrency} users were talking")]
         if _nobody_answered(outcome):
@@ -177,6 +180,17 @@ def _affordable_rounds(session: Session, plan: Plan, first: LevelOutcome) -> int
     seconds = max(request.seconds for request in first.requests)
     one_round = max(seconds, 0.01) * plan.turns * len(plan.levels)
     return max(1, min(plan.rounds, int(_SHARE_OF_RAMP * session.bounds.seconds / one_round)))
+
+
+def _died(program: Program, concurrency: int) -> str:
+    return (
+        f"The program ended with status {program.status} while {_users(concurrency)} talked to it, and so did the "
+        f"ramp. The last it wrote:{program.last_lines()}"
+    )
+
+
+def _users(concurrency: int) -> str:
+    return f"{concurrency} {'user' if concurrency == 1 else 'users'}"
 
 
 def _nobody_answered(outcome: LevelOutcome) -> bool:
