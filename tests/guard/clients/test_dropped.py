@@ -50,6 +50,56 @@ WRONG = {
     """,
 }
 
+REQUESTS = """
+        from turnlane.guard.requests import Request, within
+        def requests(work):
+            for _ in range(4):
+                with within(Request("test", "POST /chat")):
+                    work()
+"""
+WRONG_IN_REQUESTS = """
+        def piece():
+            client = OpenAI()
+            ask_sync(client)
+        requests(piece)
+"""
+RIGHT_IN_REQUESTS = {
+    "closed": """
+        def piece():
+            client = OpenAI()
+            ask_sync(client)
+            client.close()
+        requests(piece)
+    """,
+    "in a with statement": """
+        def piece():
+            with OpenAI() as client:
+                ask_sync(client)
+        requests(piece)
+    """,
+    "one for all": """
+        client = OpenAI()
+        requests(lambda: ask_sync(client))
+    """,
+    "one for each thread": """
+        local = threading.local()
+        def piece():
+            if not hasattr(local, "client"):
+                local.client = OpenAI()
+            ask_sync(local.client)
+        def work():
+            requests(piece)
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    """,
+    "made and never used": """
+        requests(OpenAI)
+    """,
+}
+
 RIGHT = {
     "closed": """
         async def main():
@@ -83,6 +133,12 @@ RIGHT = {
             clients = [AsyncOpenAI() for _ in range(4)]
             await asyncio.gather(*(ask(client) for client in clients))
         asyncio.run(main())
+    """,
+    "blocking ones of a script": """
+        def piece():
+            ask_sync(OpenAI())
+        for _ in range(4):
+            piece()
     """,
     "one that the script's end drops": """
         async def main():
@@ -124,4 +180,22 @@ def test_a_client_for_each_piece_of_work(
 @pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT.keys())
 def test_right_forms_are_silent(watched: Watched, program: Program, provider: PracticeProvider, text: str) -> None:
     program(text, provider)
+    assert watched.hazards == []
+
+
+def test_a_blocking_client_for_each_request(
+    watched: Watched, program: Program, provider: PracticeProvider
+) -> None:
+    program(REQUESTS + WRONG_IN_REQUESTS, provider)
+    hazard = watched.hazard("TL302")
+    assert hazard["object"] == "client OpenAI"
+    assert hazard["place"]["function"] == "piece"
+    assert watched.codes == {"TL302"}
+
+
+@pytest.mark.parametrize("text", RIGHT_IN_REQUESTS.values(), ids=RIGHT_IN_REQUESTS.keys())
+def test_right_forms_in_requests_are_silent(
+    watched: Watched, program: Program, provider: PracticeProvider, text: str
+) -> None:
+    program(REQUESTS + text, provider)
     assert watched.hazards == []

@@ -1,4 +1,4 @@
-"""Async clients that are made for a piece of work, used, and dropped without being closed (TL302)."""
+"""Clients that are made for a piece of work, used, and dropped without being closed (TL302)."""
 
 from __future__ import annotations
 
@@ -103,8 +103,9 @@ def forget() -> None:
 
 def made(client: Any) -> None:
     """A client was made, by whoever."""
-    if not hasattr(client, "aclose"):
-        return
+    request = requests.current.get()
+    if not hasattr(client, "aclose") and (request is None or not request.of_a_server):
+        return  # a script's own, which blocks: closed in order when it is dropped
     watched = objects.watch(client, "client")
     if not _by_user(watched.made):
         return

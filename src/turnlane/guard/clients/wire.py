@@ -31,8 +31,10 @@ def _patch(module: ModuleType) -> None:
         watch_construction(kind, "client", after=dropped.made)
     replace(module.AsyncClient, "send", _watched_async_send)
     replace(module.Client, "send", _watched_send)
-    replace(module.AsyncClient, "aclose", _watched_close)
-    replace(module.AsyncClient, "__aexit__", _watched_close)
+    for name in ("aclose", "__aexit__"):
+        replace(module.AsyncClient, name, lambda original: as_coroutine_function(_watched_close(original)))
+    for name in ("close", "__exit__"):
+        replace(module.Client, name, _watched_close)
 
 
 def is_model_call(request: Any) -> bool:
@@ -63,6 +65,7 @@ def _watched_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, **kwargs: Any) -> Any:
         safely(belonging.used, self)
+        safely(dropped.used, self)
         if not safely(is_model_call, request):
             return original(self, request, **kwargs)
         safely(blocking.asked)
@@ -86,7 +89,7 @@ def _watched_close(original: Any) -> Any:
             safely(dropped.closed, self)
         return original(self, *args, **kwargs)
 
-    return as_coroutine_function(close)
+    return close
 
 
 def _begins(request: Any) -> attempts.Attempt:
