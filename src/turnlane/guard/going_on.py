@@ -1,13 +1,14 @@
-"""Work that goes on though it should not: of a stream that its reader left (TL502), of a run that was cancelled
-(TL503)."""
+"""Work that goes on though it should not: of a stream that its reader left (TL502), of a run that was cancelled or
+whose caller was told that it took too long (TL503)."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Final
 
-from turnlane.guard import journals, meetings, runs, stacks
+from turnlane.guard import journals, meetings, requests, runs, stacks
 from turnlane.guard.journal import Sighting
+from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import NO_STACK, Stack, has_users
 
@@ -15,6 +16,8 @@ closing: set[int] = set()
 """Identities of the loops that cancel what is left in them: what ends there was not stopped by the program."""
 
 _KINDS: Final = ("agent", "team", "chat")
+_TOO_LATE: Final = (408, 504)
+"""Statuses that say that nobody waits any more; who hands the work to somebody else says 202."""
 
 
 def began(run: Run) -> None:
@@ -23,7 +26,11 @@ def began(run: Run) -> None:
     A call that begins after its run has ended is told at once. One that begins after its task was only asked to
     stop is told when it has gone through: it may be the next that is cancelled.
     """
-    if run.watched.role != "client" or id(run.loop) in closing:
+    if id(run.loop) in closing:
+        return
+    if run.watched.role != "client":
+        if run.request is not None and run.request.ended:
+            _answered(run)
         return
     if run.survives is not None:
         _tell(run.survives, run.place_stack)
@@ -32,7 +39,7 @@ def began(run: Run) -> None:
         if outer.watched.role in _KINDS and outer.survives is not None:
             _tell(outer.survives, run.place_stack)
             return
-        if outer.asked_to_stop:
+        if _should_have_ended(outer):
             run.notes["in_stopped"] = outer
 
 
@@ -55,12 +62,30 @@ def _left(run: Run) -> None:
     _tell(run, None)
 
 
+def _request_ended(request: Request) -> None:
+    """Listens to the end of requests."""
+    if request.status in _TOO_LATE:
+        for run in tuple(runs.going):
+            if run.request is request:
+                _answered(run)
+
+
+def _answered(run: Run) -> None:
+    """The request of a run is over; when that was for the time, the run should be as well."""
+    if run.request is not None and run.request.status in _TOO_LATE and run.watched.role in _KINDS:
+        run.notes.setdefault("left", "answered")
+
+
+def _should_have_ended(run: Run) -> bool:
+    return run.asked_to_stop or bool(run.notes.get("left"))
+
+
 def stopped() -> Run | None:
     """The run that the present code is part of, when it was asked to stop, or its reader has left."""
     run = runs.enclosing()
     if run is None or run.watched.role == "client" or id(run.loop) in closing:
         return None
-    return next((step for step in (run, *run.ancestors()) if step.asked_to_stop or step.notes.get("left")), None)
+    return next((step for step in (run, *run.ancestors()) if _should_have_ended(step)), None)
 
 
 def asked_on(run: Run) -> None:
@@ -85,6 +110,11 @@ def _sighting(run: Run, call: Stack | None, code: str) -> Sighting:
     if code == "TL502":
         done = "its model calls go on" if call is not None else "it was in the middle of its work"
         message = f"The stream of {run.label} was left before its end, and {done}."
+    elif run.notes.get("left") == "answered" and run.request is not None:
+        message = (
+            f"{run.request.name} was answered with {run.request.status}, and the work of {run.label} for it goes "
+            "on: it made a model call after that."
+        )
     else:
         message = f"{run.label} was cancelled, and its work goes on: it made a model call after that."
     return Sighting(
@@ -107,3 +137,4 @@ def install() -> None:
     """Listen to runs."""
     runs.beginning.append(began)
     runs.ending.append(ended)
+    requests.ending.append(_request_ended)

@@ -167,6 +167,24 @@ class TestHistories:
 
 
 class TestEntries:
+    @pytest.mark.parametrize(("status", "codes"), [(504, {"TL503"}), (202, set())])
+    async def test_work_of_a_request_that_is_answered(
+        self, watched: Any, client: Any, status: int, codes: set[str]
+    ) -> None:
+        support, done = agent(client), asyncio.Event()
+
+        async def work() -> None:
+            for text in ("one", "two", "three"):
+                await support.run(text)
+            done.set()
+
+        with requests.within(request()) as mine:
+            watched.kept = {asyncio.create_task(work())}
+            await asyncio.wait(watched.kept, timeout=0.01)
+            mine.status = status
+        await done.wait()
+        assert watched.codes == codes
+
     async def test_a_run_that_nobody_awaits(
         self, watched: Any, client: Any, recwarn: pytest.WarningsRecorder
     ) -> None:
