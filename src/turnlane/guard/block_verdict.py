@@ -54,6 +54,8 @@ def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
     if excused(inside) or deadlocked(owner, inside) or not anybody_waits(owner):
         return None
     users = next((number for number, (code, _) in enumerate(inside) if stacks.is_users(code.co_filename)), None)
+    if users is None and not stacks.has_users(owner.stack) and not _has_other_tasks(owner):
+        return None  # a framework waits for the program in a loop that it runs for this alone
     seconds = block.seconds * (1 - block.ours / block.looks)
     if _share_of_cpu(block) >= COMPUTES:
         seconds *= block.cpu if block.cpu is not None else 1.0
@@ -124,6 +126,10 @@ def anybody_waits(owner: Owner) -> bool:
         return False
     if any(request.host not in _ALONE for request in tuple(requests.active)):
         return True
+    return _has_other_tasks(owner)
+
+
+def _has_other_tasks(owner: Owner) -> bool:
     loop = owner.loop()
     with contextlib.suppress(RuntimeError):  # the set of tasks changes while it is read
         return loop is not None and len(asyncio.all_tasks(loop)) > 1

@@ -337,6 +337,13 @@ class TestReadersOfEvents:
             pass
         assert watched.hazards == []
 
+    @pytest.mark.parametrize("guard_settings", [{"threshold": 0.05}])
+    async def test_a_reader_who_takes_his_time(self, watched: Any, llm: dict[str, Any]) -> None:
+        pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
+        async for _ in pro.a_run_iter(contra, message="hello", max_turns=1, yield_on=[TextEvent]):
+            await asyncio.sleep(0.5)  # longer than the framework's thread may seem to block
+        assert watched.hazards == []
+
     async def test_a_reader_who_leaves_at_the_last_word(self, watched: Any, llm: dict[str, Any]) -> None:
         pro, contra = assistant(llm, "pro"), assistant(llm, "contra")
         async for event in pro.a_run_iter(contra, message="hello", max_turns=1, yield_on=[TextEvent]):
