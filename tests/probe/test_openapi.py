@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from turnlane.probe.openapi import chat_operation, paths_of
+from turnlane.probe.openapi import chat_operation, paths_of, takes_form
 
 fastapi = pytest.importorskip("fastapi")
 
@@ -94,3 +94,16 @@ def test_a_parameter_may_be_described_elsewhere() -> None:
     found = chat_operation(document)
     assert found is not None
     assert found.url == "/ask?q={prompt}"
+
+
+def test_a_form_is_no_json() -> None:
+    async def form(message: Annotated[str, fastapi.Form()]) -> str:
+        return message
+
+    async def body(body: Body) -> str:
+        return body.message
+
+    document = described(post__form=form, post__body=body)
+    assert takes_form(document, "/form")
+    assert not takes_form(document, "/body")
+    assert not takes_form(document, "/elsewhere")

@@ -161,7 +161,7 @@ async def test_a_program_that_dies_is_told_and_no_fresh_process_makes_a_cause(
 
 
 async def test_a_parameter_that_nothing_fits_is_told(folder: str) -> None:
-    with pytest.raises(ProbeError, match="parameter 'database'"):
+    with pytest.raises(ProbeError, match=r"^handlers:needs_more cannot be called: .* 'database' [^{]*$"):
         await probed(ProbeOptions(target="handlers:needs_more", directory=folder))
 
 
@@ -180,6 +180,12 @@ async def test_a_name_that_cannot_be_hosted_is_one_sentence(folder: str) -> None
     (Path(folder) / "broken.py").write_text("raise ValueError('no key:\\n  set SHOP_KEY')\n")
     with pytest.raises(ProbeError, match=r"^broken cannot be imported: ValueError: no key: set SHOP_KEY$"):
         await level(ProbeOptions(target="broken:chat", directory=folder))
+
+
+async def test_what_is_nothing_to_call_is_one_sentence(folder: str) -> None:
+    (Path(folder) / "settings.py").write_text("port = 8000\n")
+    with pytest.raises(ProbeError, match=r"^int cannot be called: name a function, an app, or an agent\.$"):
+        await level(ProbeOptions(target="settings:port", directory=folder))
 
 
 async def test_a_file_of_a_package_imports_its_neighbours(folder: str) -> None:

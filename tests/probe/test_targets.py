@@ -52,6 +52,7 @@ def test_an_openai_address_with_and_without_its_path(address: str) -> None:
         (ProbeOptions(target="a:b", openai="http://localhost"), "Say what to probe"),
         (ProbeOptions(url="localhost:8000"), "no address of a program"),
         (ProbeOptions(url="http://localhost:99999/"), "no address of a program"),
+        (ProbeOptions(url="ws://localhost:8000/ws"), "does not speak through web sockets"),
         (ProbeOptions(url="http://localhost", json='{"message": "hi"}'), "write {prompt}"),
         (ProbeOptions(url="http://localhost", json='{"message": {prompt}}'), "Put quotes around"),
         (ProbeOptions(url="http://localhost", json="{"), "--json is not JSON"),

@@ -19,7 +19,7 @@ from turnlane.probe.experiments import (
     wanted_for,
     without_each_tool,
 )
-from turnlane.probe.failures import failures_in, plainest, sent_before
+from turnlane.probe.failures import Failure, failures_in, plainest, sent_before
 from turnlane.probe.guard_records import merged
 from turnlane.probe.inject import Injection, fault_reports
 from turnlane.probe.outcome import LevelOutcome
@@ -49,6 +49,8 @@ RESERVE: Final = 3.0
 TRIAL_TIME: Final = 8.0
 """Seconds that the trials need at least, all together."""
 IN_MEMORY: Final = frozenset({"TL201", "TL203", "TL205"})
+ERRORS_OF_LOOPS: Final = frozenset({"TL101", "TL103", "TL112"})
+"""Where the guard has seen one of these, it is what requests fail with."""
 STANDSTILL: Final = "do others stand still?"
 START: Final = 5.0
 """Seconds that a fresh start of the program takes at least."""
@@ -232,16 +234,17 @@ class _Investigation:
 
     async def _experiments(self, by_guard: Set[str]) -> None:
         for failure in failures_in(self.levels):
-            if failure.kind == "error" and all(
-                tells_itself(one) for level in self.levels for one in failure.of(level)
-            ):
-                continue
+            if failure.kind == "error" and (by_guard & ERRORS_OF_LOOPS or self._tell_themselves(failure)):
+                continue  # no change could say more
             case = Case(
                 subject=self.subject, failure=failure, before=plainest(failure, self.levels), levels=self.levels
             )
             done = await self._case(case, by_guard)
             self.signs += experiment_signs(done)
             self.notes += filter(None, map(note_of, done))
+
+    def _tell_themselves(self, failure: Failure) -> bool:
+        return all(tells_itself(request) for outcome in self.levels for request in failure.of(outcome))
 
     async def _case(self, case: Case, by_guard: Set[str]) -> list[Experimented]:
         """All experiments of a case up to the first that names the cause; the guard's suspect comes first."""

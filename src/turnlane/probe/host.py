@@ -27,6 +27,8 @@ from turnlane.probe.handler_call import CannotCall, answer_json, arguments, whol
 HOST: Final = "127.0.0.1"
 CANNOT_HOST: Final = 2
 """Exit status when the target is nothing to host; the last line of the output says why."""
+UNCALLABLE: Final = "cannot be called"
+"""Type of the error that is answered when a simulated user has nothing for a parameter."""
 
 
 class CannotHost(Exception):
@@ -38,17 +40,16 @@ def main(words: list[str]) -> int:
     target, port = words[0], int(words[1])
     try:
         found = loaded(target)
+        app = None if is_wsgi(found) else application(found)
     except CannotHost as error:
         # On one line: the probe shows the last one. What was raised may have several.
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return CANNOT_HOST
-    if is_wsgi(found):
+    if app is None:
         _serve_wsgi(found, port)
         return 0
     # uvicorn imports no application here: a string would be imported a second time.
-    config = uvicorn.Config(
-        application(found), host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=2)
     uvicorn.Server(config).run()
     return 0
 
@@ -133,7 +134,7 @@ def _endpoint(handler: Callable[..., Any]) -> Callable[[Request], Any]:
                 answer = await run_in_threadpool(handler, *positional, **named)
             return JSONResponse(answer_json(await whole(answer)))
         except CannotCall as error:
-            return JSONResponse({"error": {"type": "cannot be called", "message": str(error)}}, status_code=422)
+            return JSONResponse({"error": {"type": UNCALLABLE, "message": str(error)}}, status_code=422)
         except Exception as error:
             traceback.print_exc()
             told = {"type": type(error).__qualname__, "message": str(error)}

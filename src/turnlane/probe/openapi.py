@@ -10,6 +10,7 @@ from turnlane.probe.field_names import meaning, rank
 from turnlane.probe.template import Json, speaks
 
 _METHODS: Final = ("post", "put", "get", "patch")
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 _MAX_DEPTH: Final = 4
 
 
@@ -42,6 +43,12 @@ def chat_operation(document: Mapping[str, Any], path: str | None = None) -> Oper
 def paths_of(document: Mapping[str, Any]) -> Sequence[str]:
     """What it offers, as `POST /chat`."""
     return [f"{method.upper()} {place}" for place, method, _ in _operations(document)]
+
+
+def takes_form(document: Mapping[str, Any], path: str) -> bool:
+    """Whether what it offers at `path` wants the fields of a form, and no JSON."""
+    wanted = [_content(described).keys() for place, _, described in _operations(document) if place == path]
+    return any(kinds & _FORMS and "application/json" not in kinds for kinds in wanted)
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -77,9 +84,12 @@ def _url_template(document: Mapping[str, Any], place: str, described: Mapping[st
 
 
 def _body_template(document: Mapping[str, Any], described: Mapping[str, Any]) -> Json:
-    content = (described.get("requestBody") or {}).get("content") or {}
-    schema = (content.get("application/json") or {}).get("schema")
+    schema = (_content(described).get("application/json") or {}).get("schema")
     return None if schema is None else _value(document, schema, "", _MAX_DEPTH)
+
+
+def _content(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (described.get("requestBody") or {}).get("content") or {}
 
 
 def _value(document: Mapping[str, Any], schema: Mapping[str, Any], name: str, depth: int) -> Json:

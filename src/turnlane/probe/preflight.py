@@ -11,7 +11,8 @@ from turnlane.probe.answer_text import html_text, is_html
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.description import description
 from turnlane.probe.drive import Session
-from turnlane.probe.openapi import chat_operation, paths_of
+from turnlane.probe.host import UNCALLABLE
+from turnlane.probe.openapi import chat_operation, paths_of, takes_form
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.report import RequestRecord
 from turnlane.probe.target import shown_address
@@ -71,6 +72,10 @@ async def _advice(session: Session, request: RequestRecord) -> str:
     if found is not None:
         sent = f" --json '{json.dumps(found.json)}'" if found.json is not None else f" --method {found.method}"
         return f" Its own description says: --url {shown_address(session.target.origin)}{found.url}{sent}"
+    if takes_form(document, session.target.path):
+        return (
+            " It takes a form, and the probe sends JSON: name the function that answers, as my_app:handler."
+        )
     paths = paths_of(document)
     return f" It has: {', '.join(paths[:12])}." if paths else ""
 
@@ -100,6 +105,8 @@ def _trouble(session: Session, request: RequestRecord, outcome: LevelOutcome) ->
     if status is None:
         return None
     said = _said(request)
+    if target.kind == "function" and said.startswith(f" ({UNCALLABLE}: "):
+        return f"{target.name} {said[2:-1]}."
     asked = f"{target.method} {target.shown_url}"
     if status in _CREDENTIALS:
         return (

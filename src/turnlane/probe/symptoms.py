@@ -54,7 +54,7 @@ def signs_of_messages(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
 
 
 def tells_itself(request: RequestRecord) -> bool:
-    """Whether the error of a failed request names a mistake with the event loop: no experiment can say more."""
+    """Whether the error of a failed request names a mistake with the event loop."""
     cause = request.cause
     codes = codes_of(cause) if cause is not None else ()
     return len(codes) == 1 and codes[0].startswith("TL1")

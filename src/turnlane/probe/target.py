@@ -186,6 +186,11 @@ def is_address(url: str) -> bool:
 
 
 def _check_address(url: str) -> None:
+    if url.startswith(("ws://", "wss://")):
+        raise ProbeError(
+            "The probe does not speak through web sockets: give the address of a route that takes HTTP requests, "
+            "or name the function that answers a message, as my_app:handler."
+        )
     if not is_address(url):
         raise ProbeError(
             f"{shown_address(url)!r} is no address of a program: write it as http://127.0.0.1:8000/chat."
