@@ -221,6 +221,34 @@ client.close()
 """
 
 
+BEFORE_IT_SERVES = """
+from starlette.applications import Starlette
+client = OpenAI()
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    ask_sync(client)
+    yield
+app = Starlette(lifespan=lifespan)
+async def main():
+    waiting = asyncio.create_task(asyncio.sleep(0.1))
+    messages = iter(["lifespan.startup", "lifespan.shutdown"])
+    async def receive():
+        return {"type": next(messages)}
+    async def send(message):
+        assert message["type"].endswith(".complete")
+    await app({"type": "lifespan"}, receive, send)
+asyncio.run(main())
+client.close()
+"""
+
+
+def test_a_blocking_client_before_the_server_serves(
+    watched: Watched, program: Program, provider: PracticeProvider
+) -> None:
+    program(BEFORE_IT_SERVES, provider)
+    assert watched.hazards == []
+
+
 @pytest.mark.parametrize(
     ("other", "codes"),
     [("waiting = asyncio.create_task(asyncio.sleep(0.1))", {"TL108"}), ("pass", set())],

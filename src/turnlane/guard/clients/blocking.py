@@ -19,7 +19,7 @@ def asked() -> None:
         return
     stack = stacks.capture()
     finished_calls.look("the call of a blocking client", "Ask with the async client of the same SDK.", stack)
-    if not block_verdict.anybody_waits(owner):
+    if block_verdict.excused(stack) or not block_verdict.anybody_waits(owner):
         return
     run = outermost()
     request = requests.current.get()
