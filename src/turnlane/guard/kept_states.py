@@ -111,7 +111,7 @@ def _marks(value: object, depth: int) -> Iterator[tuple[int, str, str]]:
 
 def _text(message: dict[str, Any]) -> str:
     """A message by its short values: what a store may change, such as the order of keys, does not count."""
-    return "|".join(sorted(str(value)[:MAX_TEXT] for value in message.values() if isinstance(value, str)))
+    return "|".join(sorted([value[:MAX_TEXT] for value in message.values() if isinstance(value, str)]))
 
 
 def _tell(request: Request) -> None:

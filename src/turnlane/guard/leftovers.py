@@ -30,6 +30,7 @@ from turnlane.guard.journal import Sighting
 from turnlane.guard.patching import replace
 from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run, ToolCall
+from turnlane.guard.stacks import Stack
 from turnlane.guard.unawaited import Made
 
 MAX_ALONE: Final = 256
@@ -160,31 +161,26 @@ def _look(run: Run, what: str) -> None:
 
 def _tell_unbegun(made: Made) -> None:
     made.begun = True  # told here, and not as one that was never awaited
-    journals.report_aside(
-        Sighting(
-            code="TL501",
-            message=f"{made.label} had not begun when its loop closed.",
-            stack=made.stack,
-            stacks=meetings.with_stacks(("the run", made.stack)),
-            object=made.label,
-            request=made.request.id if made.request else None,
-            conversation=made.request.conversation if made.request else None,
-        )
-    )
+    _report(made, f"{made.label} had not begun when its loop closed.", made.stack, None)
 
 
 def _tell(run: Run, what: str) -> None:
     run.notes["left_behind"] = True
+    message = f"{run.label} {what}, and nobody holds its task {run.task_name}."
+    _report(run, message, run.place_stack, run.task_name)
+
+
+def _report(left: Run | Made, message: str, stack: Stack, task: str | None) -> None:
     journals.report_aside(
         Sighting(
             code="TL501",
-            message=f"{run.label} {what}, and nobody holds its task {run.task_name}.",
-            stack=run.place_stack,
-            stacks=meetings.with_stacks(("the run", run.stack)),
-            object=run.label,
-            request=run.request.id if run.request else None,
-            conversation=run.request.conversation if run.request else None,
-            task=run.task_name,
+            message=message,
+            stack=stack,
+            stacks=meetings.with_stacks(("the run", left.stack)),
+            object=left.label,
+            request=left.request.id if left.request else None,
+            conversation=left.request.conversation if left.request else None,
+            task=task,
         )
     )
 
@@ -264,6 +260,8 @@ def _keeps(holder: Any) -> bool:
     module = getattr(type(holder), "__module__", "") or ""
     if module.partition(".")[0] in _LOOPS or module.startswith("turnlane.guard"):
         return False
+    if isinstance(holder, types.MethodType) and holder.__func__.__module__ == "asyncio.tasks":
+        return False  # a step of a task that is written in Python
     if isinstance(holder, types.CellType | types.MethodType):
         for outer in gc.get_referrers(holder):
             if isinstance(outer, types.FunctionType | tuple | dict | list | set):

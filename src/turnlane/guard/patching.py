@@ -110,8 +110,12 @@ def watch_entry(owner: type, name: str, watcher: Watcher) -> bool:
     return watch_call(owner, name, watcher)
 
 
-def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
-    """Watch an entry point that is awaited."""
+def watch_coroutine(owner: Any, name: str, watcher: Watcher, *, of_users: bool = False) -> bool:
+    """Watch an entry point that is awaited.
+
+    Args:
+        of_users: only where the user's own code calls it: what a library makes, it awaits.
+    """
 
     def drive(original: Any, self: Any, args: Any, kwargs: Any, begun: Made) -> Any:
         made: Any = _awaited(watcher, original, self, args, kwargs, begun)
@@ -119,7 +123,7 @@ def watch_coroutine(owner: Any, name: str, watcher: Watcher) -> bool:
         return made
 
     def make(original: Any) -> Any:
-        entry = _begun_later(original, name, drive, stream=False)
+        entry = _begun_later(original, name, drive, stream=False, of_users=of_users)
         return as_coroutine_function(entry) if inspect.iscoroutinefunction(original) else entry
 
     return replace(owner, name, make)
@@ -136,16 +140,18 @@ def watch_stream(owner: Any, name: str, watcher: Watcher) -> bool:
     return replace(owner, name, make)
 
 
-def _begun_later(original: Any, name: str, drive: Callable[..., Any], *, stream: bool) -> Any:
+def _begun_later(
+    original: Any, name: str, drive: Callable[..., Any], *, stream: bool, of_users: bool = False
+) -> Any:
     """An entry point that only makes something, which `drive` runs once it is awaited or iterated."""
 
     @functools.wraps(original)
     def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
         if stand_in is not None:
             self, args, kwargs = _with_stand_ins(self, args, kwargs)
-        if runs.within(self):
+        if runs.within(self) or (of_users and not stacks.is_users(sys._getframe(1).f_code.co_filename)):
             return original(self, *args, **kwargs)
-        begun = Made(f"{label_of(self)}.{name}", stacks.capture(), stream=stream)
+        begun = Made(f"{label_of(self)}.{name}", stacks.capture_near(), stream=stream)
         made = drive(original, self, args, kwargs, begun)
         begun.is_in(made)
         return made
@@ -161,7 +167,7 @@ def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
             if stand_in is not None:
                 self, args, kwargs = _with_stand_ins(self, args, kwargs)
-            run = _begin(watcher, self, args, kwargs, stacks.capture())
+            run = _begin(watcher, self, args, kwargs, stacks.capture_near())
             if run is None:
                 return original(self, *args, **kwargs)
             token = runs.set_current(run)

@@ -288,8 +288,10 @@ def set_current(run: Run | None) -> Token[Run | None]:
 
 def unset_current(token: Token[Run | None]) -> None:
     """Undo `set_current`; in another context than it was made, nothing needs to be undone."""
-    with contextlib.suppress(ValueError):
+    try:  # this happens with every step of a stream, where `contextlib.suppress` is slow
         current.reset(token)
+    except ValueError:
+        return
 
 
 def unset_tool(token: Token[ToolCall | None]) -> None:

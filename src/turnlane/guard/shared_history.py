@@ -10,7 +10,7 @@ import functools
 import itertools
 import json
 import re
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -49,7 +49,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._said: OrderedDict[Request, Said] = OrderedDict()
-        self._texts: Counter[str] = Counter()
+        self._texts: dict[str, int] = {}
         """How many of them brought it."""
 
     def add(self, request: Request, own: frozenset[str]) -> None:
@@ -57,11 +57,12 @@ class Recent:
         if request in self._said:
             return
         self._said[request] = Said(request, own, _stack())
-        self._texts.update(own)
+        for text in own:
+            self._texts[text] = self._texts.get(text, 0) + 1
         if len(self._said) > MAX_REQUESTS:
             _, oldest = self._said.popitem(last=False)
-            self._texts.subtract(oldest.own)
             for text in oldest.own:
+                self._texts[text] -= 1
                 if not self._texts[text]:
                     del self._texts[text]
 

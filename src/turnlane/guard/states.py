@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from turnlane.guard import journals, kept_states, meetings, patching, runs, stacks, unawaited
@@ -53,8 +52,13 @@ async def _done(
         begun.begins()
     if begun is not None and original.__name__ == "load_state":
         _safely(kept_states.loaded, *args[:1], *kwargs.values(), begun.stack)
-    with _at_work(self, original.__name__, begun if after is not None else None):
+    # A reset is no run, and a run must not meet it.
+    replacing = _begin(self, original.__name__, begun) if begun is not None and after is not None else None
+    try:
         result = await original(self, *args, **kwargs)
+    finally:
+        if replacing is not None:
+            meetings.replaced(replacing)
     if begun is not None and original.__name__ == "save_state":
         _safely(kept_states.saved, result, begun.stack)
     if after is not None:
@@ -70,17 +74,6 @@ def _safely(hear: Callable[..., None], *what: Any) -> None:
         hear(*what)
     except Exception as error:
         journals.trouble("kept state", error)
-
-
-@contextmanager
-def _at_work(thing: Any, name: str, begun: Made | None) -> Iterator[None]:
-    """A reset is no run, and a run must not meet it."""
-    run = _begin(thing, name, begun) if begun is not None else None
-    try:
-        yield
-    finally:
-        if run is not None:
-            meetings.replaced(run)
 
 
 def _begin(thing: Any, name: str, begun: Made) -> Run | None:

@@ -55,39 +55,42 @@ def watch_tool(
 
             @functools.wraps(original)
             async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-                call = _begin(label, function, about, self, args, kwargs)
-                token = runs.current_tool.set(call)
-                try:
+                with _Current(_begin(label, function, about, self, args, kwargs)) as call:
                     steps = call.notes.get("steps")
                     coroutine = original(self, *args, **kwargs)
-                    result = await (coroutine if steps is None else steps(coroutine))
-                except BaseException as error:
-                    end(call, error)
-                    raise
-                finally:
-                    runs.unset_tool(token)
-                end(call, None, result)
+                    result = call.notes["result"] = await (coroutine if steps is None else steps(coroutine))
                 return result
 
             return awaited
 
         @functools.wraps(original)
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(label, function, about, self, args, kwargs)
-            token = runs.current_tool.set(call)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                end(call, error)
-                raise
-            finally:
-                runs.unset_tool(token)
-            end(call, None, result)
+            with _Current(_begin(label, function, about, self, args, kwargs)) as call:
+                result = call.notes["result"] = original(self, *args, **kwargs)
             return result
 
         return called
 
     return replace(owner, name, make)
+
+
+class _Current:
+    """What runs meanwhile is part of this call, which ends with it."""
+
+    __slots__ = ("call", "token")
+
+    def __init__(self, call: ToolCall) -> None:
+        self.call = call
+
+    def __enter__(self) -> ToolCall:
+        self.token = runs.current_tool.set(self.call)
+        return self.call
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            end(self.call, error, self.call.notes.get("result"))
+        finally:
+            runs.unset_tool(self.token)
 
 
 def _begin(

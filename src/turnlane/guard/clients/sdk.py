@@ -34,7 +34,7 @@ def install() -> None:
 
 def _asking(name: str, module: ModuleType) -> None:
     for entry in ("create", "parse"):
-        watch_coroutine(getattr(module, name), entry, Plain())
+        watch_coroutine(getattr(module, name), entry, Plain(), of_users=True)
 
 
 def _patch(module: ModuleType) -> None:
@@ -49,15 +49,8 @@ def _watched_async(original: Any) -> Any:
         call = wire.safely(_begin, self, options)
         if call is None:
             return await original(self, cast_to, options, *args, **kwargs)
-        token = attempts.current_call.set(call)
-        try:
+        with _Current(call):
             return await original(self, cast_to, options, *args, **kwargs)
-        except BaseException as error:
-            wire.safely(failed, call, error)
-            raise
-        finally:
-            with contextlib.suppress(ValueError):  # closed in another context than it ran in
-                attempts.current_call.reset(token)
 
     return request
 
@@ -68,17 +61,30 @@ def _watched(original: Any) -> Any:
         call = wire.safely(_begin, self, options)
         if call is None:
             return original(self, cast_to, options, *args, **kwargs)
-        token = attempts.current_call.set(call)
-        try:
+        with _Current(call):
             return original(self, cast_to, options, *args, **kwargs)
-        except BaseException as error:
-            wire.safely(failed, call, error)
-            raise
-        finally:
-            with contextlib.suppress(ValueError):  # closed in another context than it ran in
-                attempts.current_call.reset(token)
 
     return request
+
+
+class _Current:
+    """What is sent on the wire meanwhile belongs to this call."""
+
+    __slots__ = ("call", "token")
+
+    def __init__(self, call: attempts.Call) -> None:
+        self.call = call
+
+    def __enter__(self) -> None:
+        self.token = attempts.current_call.set(self.call)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            if error is not None:
+                wire.safely(failed, self.call, error)
+        finally:
+            with contextlib.suppress(ValueError):  # closed in another context than it ran in
+                attempts.current_call.reset(self.token)
 
 
 def _begin(client: Any, options: Any) -> attempts.Call | None:

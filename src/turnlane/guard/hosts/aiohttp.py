@@ -6,8 +6,8 @@ import functools
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import journals, requests
-from turnlane.guard.hosts.http import Exchange, read, start_afresh
+from turnlane.guard import requests
+from turnlane.guard.hosts.http import Exchange, of_web_request, read, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -22,7 +22,7 @@ def _application(module: ModuleType) -> None:
     def make(original: Any) -> Any:
         @functools.wraps(original)
         async def _handle(self: Any, request: Any) -> Any:
-            exchange = _exchange(request)
+            exchange = of_web_request("aiohttp", request)
             if exchange is None:
                 return await original(self, request)
             start_afresh()
@@ -42,16 +42,6 @@ def _application(module: ModuleType) -> None:
         return _handle
 
     replace(module.Application, "_handle", make)
-
-
-def _exchange(request: Any) -> Exchange | None:
-    try:
-        exchange = Exchange("aiohttp", request.method, request.path, request.headers.items(), request.query_string)
-        exchange.request.notes["exchange"] = exchange
-    except Exception as error:
-        journals.trouble("aiohttp request", error)
-        return None
-    return exchange
 
 
 def _raised(exchange: Exchange, error: BaseException) -> None:

@@ -130,6 +130,17 @@ class Exchange:
             self.request.learn(fields)
 
 
+def of_web_request(host: str, request: Any) -> Exchange | None:
+    """The exchange of a request as aiohttp and Sanic have it, which other parts find with the guard's request."""
+    try:
+        exchange = Exchange(host, request.method, request.path, request.headers.items(), request.query_string)
+        exchange.request.notes["exchange"] = exchange
+    except Exception as error:
+        journals.trouble(f"{host} request", error)
+        return None
+    return exchange
+
+
 def start_afresh() -> None:
     """What begins here is part of nothing: a connection's task handles one request after the other, or was copied
     from what another request did."""

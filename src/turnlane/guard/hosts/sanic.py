@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from turnlane.guard import journals, requests
-from turnlane.guard.hosts.http import Exchange, read, start_afresh
+from turnlane.guard.hosts.http import Exchange, of_web_request, read, start_afresh
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 
@@ -35,7 +35,7 @@ def _protocol(module: ModuleType) -> None:
 def _watched(original: Any) -> Any:
     @functools.wraps(original)
     async def handle_request(request: Any) -> Any:
-        exchange = _exchange(request)
+        exchange = of_web_request("sanic", request)
         if exchange is None:
             return await original(request)
         start_afresh()
@@ -46,16 +46,6 @@ def _watched(original: Any) -> Any:
                 _finish(exchange, request)
 
     return handle_request
-
-
-def _exchange(request: Any) -> Exchange | None:
-    try:
-        exchange = Exchange("sanic", request.method, request.path, request.headers.items(), request.query_string)
-        exchange.request.notes["exchange"] = exchange
-    except Exception as error:
-        journals.trouble("sanic request", error)
-        return None
-    return exchange
 
 
 def _finish(exchange: Exchange, request: Any) -> None:
