@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import runpy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -346,4 +346,28 @@ class TestWorkflows:
                     pass
 
         await asyncio.gather(*(chat(f"u{number}") for number in range(5)))
+        assert watched.codes == set()
+
+    def two_workflows(self, client: Any, *, shared: bool) -> Iterator[Any]:
+        def executor(name: str) -> Any:
+            return agent_framework.AgentExecutor(agent_framework.Agent(client=client, name=name))
+
+        reviewer = executor("reviewer")
+        for name in ("offers", "complaints"):
+            first, last = executor(name), reviewer if shared else executor("reviewer")
+            yield agent_framework.WorkflowBuilder(start_executor=first).add_edge(first, last).build()
+
+    @pytest.mark.parametrize(("shared", "codes"), [(True, {"TL205"}), (False, set())])
+    async def test_an_executor_of_two_workflows(
+        self, watched: Any, client: Any, shared: bool, codes: set[str]
+    ) -> None:
+        selling, helping = self.two_workflows(client, shared=shared)
+        await selling.run("an offer")
+        await helping.run("a complaint")
+        assert watched.codes == codes
+
+    async def test_a_workflow_that_is_built_anew_around_its_executors(self, watched: Any, client: Any) -> None:
+        executor = agent_framework.AgentExecutor(agent_framework.Agent(client=client, name="writer"))
+        for text in ("one", "two"):
+            await agent_framework.WorkflowBuilder(start_executor=executor).build().run(text)
         assert watched.codes == set()

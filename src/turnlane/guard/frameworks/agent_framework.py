@@ -10,7 +10,7 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-from turnlane.guard import answers, histories, meetings, objects, requests, runs
+from turnlane.guard import answers, histories, meetings, objects, requests, runs, two_teams
 from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.frameworks import agent_framework_streams as streams
 from turnlane.guard.imports import when_imported
@@ -64,7 +64,28 @@ class WorkflowEntry(Plain):
             watched.dirty = False  # its executors hold nothing of the run that failed
         if continues(args, kwargs):
             runs.forget_state(thing)  # an answer to what the run before it has asked, or a state that was saved
-        return runs.begin(thing, "team", self.entry, stack, leftover=kept(thing), text=asked(args, kwargs))
+        run = runs.begin(thing, "team", self.entry, stack, leftover=kept(thing), text=asked(args, kwargs))
+        if run is not None:
+            _in_two_workflows(run, thing)
+        return run
+
+
+def _in_two_workflows(run: Run, workflow: Any) -> None:
+    """An agent's executor keeps what it has heard: the next workflow that it works in is told of it (TL205)."""
+    for part in executors(workflow):
+        session = session_of(part)
+        if session is None:
+            continue
+        watched = objects.watch(part, "agent")
+        watched.label = watched.label or f"{type(part).__name__} {getattr(part, 'id', '')!r}"
+        before: Run | None = watched.notes.get("ran")
+        watched.notes["ran"] = run
+        if before is None or before.watched is run.watched or not held(session):
+            continue
+        sighting = two_teams.sighting(run, before, watched, before.watched, run.watched)
+        if sighting is not None:
+            meetings.tell(run, [sighting])
+            return
 
 
 def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
@@ -94,10 +115,12 @@ def executors(workflow: Any) -> list[Any]:
 
 def kept(workflow: Any) -> int:
     """How much the agents of a workflow remember of its runs."""
-    sessions = (
-        getattr(part, "_session", None) or getattr(part, "_agent_thread", None) for part in executors(workflow)
-    )
-    return sum(map(held, sessions))
+    return sum(held(session_of(part)) for part in executors(workflow))
+
+
+def session_of(part: Any) -> Any:
+    """The session that a part of a workflow keeps for its agent."""
+    return getattr(part, "_session", None) or getattr(part, "_agent_thread", None)
 
 
 def unsent(workflow: Any) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import gc
 import weakref
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import answers, journals, meetings, objects, runs
+from turnlane.guard import answers, journals, meetings, objects, runs, two_teams
 from turnlane.guard.first_objects import first_of_each_class
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
@@ -20,10 +19,6 @@ from turnlane.guard.stacks import Stack
 from turnlane.guard.states import watch_state
 
 ENTRIES: Final = ("run", "run_stream")
-COLLECTIONS: Final = 20
-"""How often the garbage collector is asked whether a team is still held; then nothing is said of such pairs."""
-
-_collections = 0
 
 
 class TeamEntry(Plain):
@@ -155,9 +150,7 @@ def in_two_teams(run: Run, met: Sequence[Run]) -> Sighting | None:
     if before is None or not _in_another_team(before, outer):
         return None
     first = before.notes.get("team") or (before.parent.watched if before.parent else None)
-    if first is None or not _both_kept(first, outer.watched):
-        return None
-    return _sighting(run, before, first, outer.watched)
+    return two_teams.sighting(run, before, run.watched, first, outer.watched) if first is not None else None
 
 
 def _in_another_team(one: Run, outer: Run) -> bool:
@@ -168,38 +161,6 @@ def _in_another_team(one: Run, outer: Run) -> bool:
         and one.parent not in tuple(outer.ancestors())
         and one.parent is not outer
     )
-
-
-def _both_kept(first: Watched, second: Watched) -> bool:
-    """Whether both teams live on. A team for each request that shares its agents is the shared agent's hazard; one
-    that was made anew in the place of another is none."""
-    if first.request is not second.request:
-        return False
-    if first.ref is not None and first.ref() is not None and not first.active:
-        # A team is full of cycles: one that nobody holds is still there until they are collected.
-        global _collections
-        _collections += 1
-        if _collections > COLLECTIONS:
-            return False
-        gc.collect()
-    return first.ref is not None and first.ref() is not None
-
-
-def _sighting(run: Run, before: Run, first: Watched, second: Watched) -> Sighting:
-    sighting = meetings.sighting_of_two(
-        "TL205",
-        f"{run.label} works in two teams; what it heard in the first is in its prompts in the second.",
-        run,
-        before,
-        run.watched,
-        first="its run in the first team",
-    )
-    sighting.stack = second.made or sighting.stack
-    sighting.stacks = [
-        *sighting.stacks,
-        *meetings.with_stacks(("the first team was made here", first.made), ("the second team", second.made)),
-    ]
-    return sighting
 
 
 def _teams_of(watched: Watched) -> list[Any]:
