@@ -7,6 +7,7 @@ import contextlib
 import functools
 import importlib
 import io
+import runpy
 import sys
 import threading
 import time
@@ -190,3 +191,20 @@ def test_a_block_without_end_is_told_while_it_lasts(attentive: Watched) -> None:
     hazard = attentive.hazard("TL108")
     assert hazard["measures"]["ended"] is False
     assert "so far" in hazard["message"]
+
+
+@pytest.mark.parametrize(("package", "codes"), [("some_host", set()), ("autogen_ext", {"TL108"})])
+def test_a_servers_own_housekeeping_is_no_mistake_of_the_program(
+    attentive: Watched, tmp_path: Path, package: str, codes: set[str]
+) -> None:
+    folder = tmp_path / "site-packages" / package
+    folder.mkdir(parents=True)
+    (folder / "work.py").write_text("import time\n\ndef waits(seconds):\n    time.sleep(seconds)\n")
+    waits = runpy.run_path(str(folder / "work.py"))["waits"]
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(waits, 8 * THRESHOLD)
+        await asyncio.sleep(0)
+
+    asyncio.run(beside(main()))
+    assert attentive.codes == codes

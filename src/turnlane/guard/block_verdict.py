@@ -41,6 +41,7 @@ _STARTING: Final = re.compile(
     r"(?:LifespanOn|Lifespan)\.\w+$|Router\.(?:lifespan|startup|shutdown)$|merged_lifespan$|Config\.load$"
 )
 _FUTURES: Final = os.path.join("concurrent", "futures", "_base.py")
+_OF_AGENTS: Final = re.compile(r"-packages[/\\](?:autogen\w*|ag2|agent_framework|openai|anthropic|httpx2?)[/\\]")
 _AWAITED: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 _ALONE: Final = ("ipython", "pytest", "celery", "streamlit", "lambda", "rq", "dramatiq")
@@ -54,6 +55,8 @@ def harm(owner: Owner, block: Block, inside: Stack, watch: Watch) -> str | None:
     if excused(inside) or deadlocked(owner, inside) or not anybody_waits(owner):
         return None
     users = next((number for number, (code, _) in enumerate(inside) if stacks.is_users(code.co_filename)), None)
+    if users is None and not any(_OF_AGENTS.search(code.co_filename) for code, _ in inside):
+        return None  # a server keeps house
     if users is None and not stacks.has_users(owner.stack) and not _has_other_tasks(owner):
         return None  # a framework waits for the program in a loop that it runs for this alone
     seconds = block.seconds * (1 - block.ours / block.looks)
