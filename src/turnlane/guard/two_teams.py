@@ -1,4 +1,4 @@
-"""One participant of two teams or workflows: what it hears in the first is in its prompts in the second (TL205)."""
+"""One participant of two teams or workflows: what it hears in one is in its prompts in the other (TL205)."""
 
 from __future__ import annotations
 
