@@ -73,3 +73,41 @@ def test_a_loop_that_stands_still_there(tmp_path: Path) -> None:
         "    time.sleep(1)\n    await waiting\nhost.serve(main)\n",
     )
     assert seen.codes == {"TL108"}
+
+
+IN_THE_BACKGROUND = """
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import TextMessage
+from turnlane.guard.requests import Request, within
+
+class Slow(BaseChatAgent):
+    produced_message_types = (TextMessage,)
+
+    async def on_messages(self, messages, token):
+        await asyncio.sleep(0.3)
+        return Response(chat_message=TextMessage(content="hi", source=self.name))
+
+    async def on_reset(self, token):
+        pass
+
+async def title():
+    return await Slow("slow", "slow").run(task="a title")
+
+held = []
+
+async def main():
+    with within(Request("test", "POST /chat")):
+        {start}
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.6)
+host.serve(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("start", "codes"),
+    [("asyncio.create_task(title())", {"TL501"}), ("held.append(asyncio.create_task(title()))", set())],
+)
+def test_a_run_in_the_background_there(tmp_path: Path, start: str, codes: set[str]) -> None:
+    assert run(tmp_path, IN_THE_BACKGROUND.format(start=start)).codes == codes
