@@ -53,6 +53,15 @@ def test_other_bodies_say_nothing(body: bytes) -> None:
     assert made.conversation is None
 
 
+def test_a_value_of_any_field_is_known_again() -> None:
+    made = Request("asgi", "POST /players/zoe/chat")
+    made.learn({"authorization": "Bearer secret-1"})
+    made.notes["brought"] = {"who": "max", "message": "I am tim"}
+    assert [value for value in ("zoe", "max", "tim", "secret-1", "secret", "") if made.brought(value)] == [
+        "zoe", "max", "secret-1"
+    ]  # fmt: skip
+
+
 def test_credentials_are_told_apart_and_not_kept() -> None:
     one, other = request(authorization="Bearer secret-1"), request(authorization="Bearer secret-2")
     assert one.keys["authorization"] != other.keys["authorization"]

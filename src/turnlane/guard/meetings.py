@@ -300,6 +300,10 @@ def retried(run: Run, before: Run) -> Sighting:
     return sighting
 
 
+MAX_ASKED: Final = 3
+"""So often it is looked who holds an object: the first of many is alone in the beginning."""
+
+
 def kept_by_key(run: Run, other: Run, watched: Watched) -> bool:
     """Whether the object is one of many that the program keeps by a key: then both runs are of one conversation,
     also where nothing in the requests says so in a way that the guard understands."""
@@ -307,10 +311,14 @@ def kept_by_key(run: Run, other: Run, watched: Watched) -> bool:
         return False
     if run.request.same_conversation(other.request) is not None or watched.ref is None:
         return False
-    if "keyed" not in watched.notes:
-        kept = watched.notes.get("parts", (watched.ref,))  # a chat is held by nobody but its agents
-        watched.notes["keyed"] = any(holders.kept_by_key(ref()) for ref in kept)
-    return bool(watched.notes["keyed"])
+    keys = watched.notes.get("keys", ())
+    if len(keys) < 2 and (asked := watched.notes.get("asked", 0)) < MAX_ASKED:
+        parts = watched.notes.get("parts", (watched.ref,))  # a chat is held by nobody but its agents
+        keys = max((holders.keys_of(ref())[:2] for ref in parts), key=len)
+        watched.notes.update(keys=keys, asked=asked + 1)
+    if len(keys) == 1 and not other.running:  # the first conversation, or what all use that asked for the same
+        return run.request.brought(str(keys[0]))
+    return len(keys) > 1
 
 
 def after_fork(run: Run) -> Sighting | None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from turnlane.guard import journals, locks
 from turnlane.guard.journal import HazardError
+from turnlane.guard.long_lived import texts
 from turnlane.guard.stacks import Stack
 
 _numbers = itertools.count(1)
@@ -90,10 +91,20 @@ class Request:
 
     def same_conversation(self, other: Request) -> bool | None:
         """Whether both belong to one conversation; None when nothing that both have says so."""
-        both = self.keys.keys() & other.keys.keys()
-        if any(self.keys[name] != other.keys[name] for name in both):
-            return False
-        return True if any(not _SHARED.match(name) for name in both) else None
+        same = None
+        for name, value in self.keys.items():
+            others = other.keys.get(name)
+            if others is not None and others != value:
+                return False
+            if others is not None and not _is_shared(name):
+                same = True
+        return same
+
+    def brought(self, value: str) -> bool:
+        """Whether a part of its path or one of its fields, whatever that is called, is just this value."""
+        path = self.name.partition(" ")[2].split("/")
+        fields = (*path, *self.keys.values(), *texts(self.notes.get("brought"), depth=5))
+        return bool(value) and (value in fields or _digest(value) in fields)
 
     def learn(self, fields: Mapping[str, Any]) -> None:
         """Take the fields that say whose conversation it is."""
@@ -122,6 +133,11 @@ class Request:
 
 
 @functools.lru_cache(maxsize=256)
+def _is_shared(name: str) -> bool:
+    return _SHARED.match(name) is not None
+
+
+@functools.lru_cache(maxsize=256)
 def _is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
@@ -135,8 +151,12 @@ def _field(name: str) -> str | None:
 def _kept(name: str, value: str) -> str:
     """What is kept of a value: enough to tell it from others, and nothing that could be used."""
     if _is_secret(name):
-        return "#" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:10]
+        return _digest(value.rpartition(" ")[2])  # without the scheme, such as "Bearer"
     return value[:200]
+
+
+def _digest(value: str) -> str:
+    return "#" + hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:10]
 
 
 def text_of(error: BaseException) -> str:
@@ -173,20 +193,28 @@ ending: list[Any] = []
 """Called with each request when it ends: those that watch what is left behind."""
 
 
-@contextmanager
-def within(request: Request) -> Iterator[Request]:
+class within:  # noqa: N801 - used as `contextlib.suppress` is
     """The code inside belongs to `request`, and the request ends with it."""
-    outer = current.get()
-    # One that has ended was only where this context was copied from; each would hold the one before.
-    request.parent = outer if outer is not None and not outer.ended else None
-    token = current.set(request)
-    begin(request)
-    try:
-        yield request
-    finally:
-        with suppress(ValueError):  # a generator that is closed in another context than it ran in
-            current.reset(token)
-        end(request)
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __enter__(self) -> Request:
+        request, outer = self._request, current.get()
+        # One that has ended was only where this context was copied from; each would hold the one before.
+        request.parent = outer if outer is not None and not outer.ended else None
+        self._token = current.set(request)
+        begin(request)
+        return request
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            current.reset(self._token)
+        except ValueError:  # a generator that is closed in another context than it ran in
+            pass
+        end(self._request)
 
 
 def begin(request: Request) -> None:

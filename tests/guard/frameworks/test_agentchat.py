@@ -18,7 +18,8 @@ from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tests.guard.conftest import Watched
 from tests.guard.frameworks.agentchat_programs import assistant, failing, in_request, run, said
 
-from turnlane.guard import HazardError, install, uninstall
+from turnlane.guard import HazardError, install, requests, uninstall
+from turnlane.guard.requests import Request
 from turnlane.practice import Fault, Rule, ToolCall
 
 Client = OpenAIChatCompletionClient
@@ -146,6 +147,35 @@ def test_agents_kept_by_a_key_that_no_field_names(watched: Watched) -> None:
 
     run(program)
     assert watched.hazards == []
+    kept.clear()
+
+
+@pytest.mark.parametrize(
+    ("key", "together", "codes"),
+    [
+        pytest.param("zoe", False, set(), id="the first of many, a turn after the other"),
+        pytest.param("default", False, {"TL201"}, id="everybody's"),
+        pytest.param("zoe", True, {"TL201"}, id="several at once who name the same"),
+    ],
+)
+def test_the_only_agent_that_is_kept(watched: Watched, key: str, together: bool, codes: set[str]) -> None:
+    kept: dict[str, AssistantAgent] = {}
+
+    async def program(client: Client) -> None:
+        async def work() -> None:
+            with requests.within(Request("asgi", "POST /players/zoe/chat")):
+                if key not in kept:
+                    kept[key] = assistant(client)
+                await said(kept[key], "hello")
+
+        if together:
+            await asyncio.gather(work(), work())
+        else:
+            await work()
+            await work()
+
+    run(program)
+    assert watched.codes == codes
     kept.clear()
 
 
