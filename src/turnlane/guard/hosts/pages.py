@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from turnlane.guard.hosts.calls import watch, wrapped
 from turnlane.guard.imports import when_imported
 from turnlane.guard.patching import replace
 from turnlane.guard.requests import Request
+
+_numbers = itertools.count(1)
+_tested: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""By the state of a tested session: its number."""
 
 
 def install() -> None:
@@ -27,7 +33,15 @@ def _streamlit(module: ModuleType) -> None:
 def _script_run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
     runner = args[0]
     name = os.path.basename(getattr(runner, "_main_script_path", "") or "page")
-    return Request("streamlit", f"run of {name}", keys={"session": str(runner._session_id)})
+    return Request("streamlit", f"run of {name}", keys={"session": _session_of(runner)})
+
+
+def _session_of(runner: Any) -> str:
+    """The id of a session; `AppTest` gives all of its own the same one, and each its own state."""
+    tested = getattr(runner, "session_state", None)
+    if tested is None:
+        return str(runner._session_id)
+    return f"{runner._session_id} {_tested.setdefault(tested, next(_numbers))}"
 
 
 def _chainlit(module: ModuleType) -> None:
