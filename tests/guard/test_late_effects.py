@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -59,7 +60,7 @@ class Tool:
 
 
 async def called(
-    work: Callable[[], None], over: threading.Event, hand_over: Callable[[Callable[[], None]], Awaitable[None]]
+    work: Callable[[], Any], over: threading.Event, hand_over: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
     """As a framework calls a plain tool: in a thread, within a run."""
     agent = Agent()
@@ -96,7 +97,7 @@ def of_anyio(work: Callable[[], None]) -> Awaitable[None]:
 
 
 async def stopped_in_its_wait(
-    tool: Tool, work: Callable[[], None], hand_over: Callable[[Callable[[], None]], Awaitable[None]]
+    tool: Tool, work: Callable[[], Any], hand_over: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
     run = asyncio.ensure_future(called(work, tool.over, hand_over))
     await asyncio.to_thread(tool.waits.wait)
@@ -139,6 +140,22 @@ def test_no_effect_after_the_stop(
     tool = Tool(tmp_path)
     asyncio.run(stopped_in_its_wait(tool, getattr(tool, name), hand_over))
     assert watched.hazards == []
+
+
+def test_an_effect_of_what_an_async_tool_has_handed_over(watched: Watched, tmp_path: Path) -> None:
+    tool = Tool(tmp_path)
+
+    async def book() -> None:
+        def gateway() -> None:
+            tool.wait()
+            BOOKED.append("a table")
+            tool.over.set()
+
+        await asyncio.to_thread(gateway)
+
+    asyncio.run(stopped_in_its_wait(tool, book, lambda _: book()))
+    assert told(watched, "TL404")
+    assert watched.codes == {"TL404"}
 
 
 def test_an_effect_of_a_tool_that_nobody_stops(watched: Watched, tmp_path: Path) -> None:

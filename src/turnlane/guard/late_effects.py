@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import sys
+from contextvars import Context
 from typing import Any
 
 from turnlane.guard import executors, journals, meetings, stacks, tools
@@ -19,15 +22,17 @@ class Left:
 
     Attributes:
         call: it.
-        plan: what its function does with the state outside it; None when that is nothing.
+        code: that of the function that the thread is in.
+        plan: what this does with the state outside it; None when that is nothing.
         before: what that state was when the thread was left alone.
-        position: where its function was then; -1 when nobody knows.
+        position: where the function was then; -1 when nobody knows.
     """
 
-    __slots__ = ("before", "call", "plan", "position")
+    __slots__ = ("before", "call", "code", "plan", "position")
 
     def __init__(self, call: ToolCall, function: Any, position: int) -> None:
         self.call = call
+        self.code = _code(function)
         self.plan = plan_of(function)
         self.before = _look(self.plan)
         self.position = position
@@ -50,18 +55,31 @@ def left_alone(work: Carried) -> None:
     call = next((one for one in tuple(tools.going) if one.notes.get("work") is work), None)
     if call is None and work.values is not None:
         call = next((value for value in work.values if isinstance(value, ToolCall)), None)
-    function = call.notes.get("function") if call is not None else None
-    if call is not None and function is not None:
-        work.left = Left(call, function, _position(work, call))
+    if call is not None and call.notes.get("function") is not None:
+        work.left = Left(call, *_running(work, call))
 
 
-def _position(work: Carried, call: ToolCall) -> int:
+def _running(work: Carried, call: ToolCall) -> tuple[Any, int]:
+    """The function that a thread is in, the tool's own or one that this has handed over, and where it is there."""
+    own = call.notes["function"]
+    by_code = {_code(function): function for function in (_handed_over(work.function), own)}
     frame = sys._current_frames().get(work.thread)
     while frame is not None:
-        if frame.f_code is call.notes.get("code"):
-            return frame.f_lasti
+        if frame.f_code in by_code:
+            return by_code[frame.f_code], frame.f_lasti
         frame = frame.f_back
-    return -1
+    return own, -1
+
+
+def _handed_over(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        in_context = isinstance(getattr(function.func, "__self__", None), Context)
+        function = function.args[0] if in_context else function.func
+    return function
+
+
+def _code(function: Any) -> Any:
+    return getattr(inspect.unwrap(function), "__code__", None)
 
 
 def _ended(call: ToolCall, error: BaseException | None) -> None:
@@ -86,10 +104,9 @@ def _compare(left: Left) -> None:
 
 
 def _writes_later(left: Left, identity: Identity) -> bool:
-    code = left.call.notes.get("code")
-    if left.plan is None or code is None:
+    if left.plan is None or left.code is None:
         return False
-    return any(offset > left.position for offset in left.plan.writes(code, identity))
+    return any(offset > left.position for offset in left.plan.writes(left.code, identity))
 
 
 def writes(file: object) -> None:
