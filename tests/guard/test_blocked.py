@@ -74,6 +74,13 @@ def test_a_callback_that_holds_the_loop(attentive: Watched, run: Run, work: Call
     assert [stack["title"] for stack in hazard["stacks"]] == ["this holds the loop", "the loop was started here"]
 
 
+async def many_tasks_that_are_ready_at_once() -> None:
+    async def short() -> None:
+        time.sleep(THRESHOLD / 4)
+
+    await asyncio.gather(*(short() for _ in range(24)))
+
+
 async def many_short_callbacks() -> None:
     for _ in range(40):
         time.sleep(THRESHOLD / 8)
@@ -117,7 +124,15 @@ async def the_guard_computes() -> None:
 
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize(
-    "work", [many_short_callbacks, a_busy_loop, in_a_thread, asks_at_the_terminal, the_guard_computes]
+    "work",
+    [
+        many_tasks_that_are_ready_at_once,
+        many_short_callbacks,
+        a_busy_loop,
+        in_a_thread,
+        asks_at_the_terminal,
+        the_guard_computes,
+    ],
 )
 def test_what_does_not_hold_the_loop(attentive: Watched, run: Run, work: Callable[[], Any]) -> None:
     run(beside(work()))

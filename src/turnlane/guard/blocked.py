@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from types import FrameType
 from typing import Any, Final
 
@@ -35,10 +36,15 @@ _ASYNCIO: Final = os.path.dirname(asyncio.__file__) + os.sep
 
 
 class Ping:
-    """Asks a loop that is no Python code whether it has come round."""
+    """Asks a loop that is no Python code whether it has come round: until then, all that is ready has its turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: asyncio.Task[Any] | None) -> None:
         self.answered = False
+        self._task = None if task is None else weakref.ref(task)
+
+    def is_of(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether it was sent while this task had its turn, or while none had."""
+        return (None if self._task is None else self._task()) is task
 
     def answer(self) -> None:
         """Called by the loop."""
@@ -239,11 +245,10 @@ class Watch:
             self._tell(owner, block, ended=False)
 
     def _ping(self, owner: Owner) -> Ping:
-        """The same object as long as the loop has not come round."""
-        ping = self._pings.get(owner.thread)
-        if ping is None or ping.answered:
-            ping = self._pings[owner.thread] = Ping()
-            loop = owner.loop()
+        """The same object as long as the loop has not come round, and is in the same task."""
+        ping, task, loop = self._pings.get(owner.thread), task_of(owner), owner.loop()
+        if ping is None or ping.answered or not ping.is_of(task):
+            ping = self._pings[owner.thread] = Ping(task)
             with contextlib.suppress(RuntimeError):
                 if loop is not None:
                     loop.call_soon_threadsafe(ping.answer)
@@ -260,6 +265,7 @@ class Watch:
         block.told = True
         place = stacks.place_of(inside)
         request = block.request
+        task = None if ended else task_of(owner)
         journals.report_aside(
             Sighting(
                 code="TL108",
@@ -270,7 +276,7 @@ class Watch:
                 stacks=with_stacks(("this holds the loop", inside), ("the loop was started here", owner.stack)),
                 request=request.id if request else None,
                 conversation=request.conversation if request else None,
-                task=None if ended else task_of(owner),
+                task=None if task is None else task.get_name(),
                 thread=owner.thread_name,
                 measures={"seconds": round(block.seconds, 3), "ended": ended},
             )
@@ -361,10 +367,9 @@ def request_of(callback: Any) -> requests.Request | None:
     return only[0] if len(only) == 1 else None
 
 
-def task_of(owner: Owner) -> str | None:
+def task_of(owner: Owner) -> asyncio.Task[Any] | None:
     """The task that runs in the loop at this moment."""
     loop = owner.loop()
     with contextlib.suppress(Exception):
-        task = asyncio.current_task(loop) if loop is not None else None
-        return task.get_name() if task is not None else None
+        return asyncio.current_task(loop) if loop is not None else None
     return None
