@@ -93,4 +93,5 @@ def _sighting(work: Carried) -> Sighting:
         object=run.label if run is not None else "",
         request=request.id if request else None,
         conversation=request.conversation if request else None,
+        fix="Use the async form, which a time-out ends, or let the thread ask whether it is still wanted.",
     )

@@ -16,6 +16,7 @@ closing: set[int] = set()
 """Identities of the loops that cancel what is left in them: what ends there was not stopped by the program."""
 
 _KINDS: Final = ("agent", "team", "chat")
+_AWAIT_IT: Final = "Await the chat itself (`a_initiate_chat`): what waits for it can then stop it."
 _TOO_LATE: Final = (408, 504)
 """Statuses that say that nobody waits any more; who hands the work to somebody else says 202."""
 
@@ -130,6 +131,7 @@ def _sighting(run: Run, call: Stack | None, code: str) -> Sighting:
         request=run.request.id if run.request else None,
         conversation=run.request.conversation if run.request else None,
         task=run.task_name,
+        fix=_AWAIT_IT if run.watched.role == "chat" and code == "TL503" else None,
     )
 
 
