@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tests.guard.conftest import Watched
@@ -74,6 +76,30 @@ def test_here_says_the_loop_and_its_owner() -> None:
     assert one_line({"host": "uvicorn", "python": "3.12.1", "loop": {**found, "owner": "uvicorn"}}).startswith(
         "uvicorn, Python 3.12.1, loop of uvicorn (asyncio) in MainThread"
     )
+
+
+@pytest.mark.parametrize(
+    ("callers", "owner"),
+    [
+        (["ipykernel.kernelapp", "tornado.platform.asyncio"], "the notebook's kernel"),
+        (["__main__", "tornado.ioloop"], "tornado"),
+        (["_pytest.python", "anyio.pytest_plugin"], "pytest"),
+        (["__main__"], "the program"),
+    ],
+)
+def test_the_owner_of_a_loop_is_not_the_library_that_it_is_made_with(callers: list[str], owner: str) -> None:
+    async def inside() -> str:
+        return where.owner()
+
+    def call(names: list[str]) -> str:
+        if not names:
+            return asyncio.new_event_loop().run_until_complete(inside())
+        module: dict[str, Any] = {"__name__": names[0]}
+        exec("def start(go, rest):\n    return go(rest)", module)
+        return str(module["start"](call, names[1:]))
+
+    with ThreadPoolExecutor(1) as pool:  # where pytest is not further up
+        assert pool.submit(call, callers).result() == owner
 
 
 def test_versions_are_read_from_the_folders(tmp_path: Path) -> None:

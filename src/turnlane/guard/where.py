@@ -32,8 +32,12 @@ CLOUDS: Final = {
 """Variables by which platforms say who they are; the more particular first."""
 
 
+_SERVERS: Final = ("uvicorn", "hypercorn", "sanic", "aiohttp")
+"""Owners of loops that programs start themselves, too: those then are where they run."""
+
+
 def install() -> None:
-    """Tell once more when the first run begins: only then is there a loop to tell of."""
+    """Tell once more when the first run or request begins: only then is there a loop to tell of."""
     journals.note_where(**of_gunicorn(_words()), **({"reloader": True} if is_reloading(_words()) else {}))
     runs.beginning.append(_first_run)
     when_imported("gunicorn.arbiter", _gunicorn)
@@ -42,11 +46,13 @@ def install() -> None:
 def here() -> dict[str, Any]:
     """Facts about this process."""
     words = _words()
+    running = loop()
+    host, owner = host_of(words, os.environ), running.get("owner")
     found: dict[str, Any] = {
-        "host": host_of(words, os.environ),
+        "host": owner if owner in _SERVERS and host in ("script", "child process") else host,
         "cloud": next((name for variable, name in CLOUDS.items() if os.environ.get(variable)), None),
         "program": program_of(words),
-        "loop": loop(),
+        "loop": running,
         "processes": processes(words),
         "threads": threading.active_count(),
         "python": platform.python_version(),
@@ -117,29 +123,43 @@ _OWNERS: Final = {
     "asgiref": "asgiref",
 }
 """Packages that start loops, and what they are called here."""
+_FOR_OTHERS: Final = ("tornado", "anyio")
+"""Of these, libraries that others start theirs with."""
 
 
 def owner() -> str:
     """Who has started the loop that runs in this thread: the nearest of those that are known, below the loop."""
     frame: FrameType | None = sys._getframe()
-    below = False
+    below, found = False, "the program"
     while frame is not None:
         package = frame.f_globals.get("__name__", "").partition(".")[0]
         if below and package in _OWNERS:
-            return _OWNERS[package]
+            found = _OWNERS[package]
+            if package not in _FOR_OTHERS:
+                break
         below = below or frame.f_code.co_name in ("run_forever", "run_until_complete")
         frame = frame.f_back
-    return "the program"
+    return found
 
 
 _told = False
 
 
-def _first_run(run: Run) -> None:
+def _first_run(_: Run) -> None:
+    _tell_once()
+
+
+def _tell_once() -> None:
     global _told
     if not _told:
         _told = True
         journals.write({"kind": "where", "where": here()})
+
+
+def first_request() -> None:
+    """A host has begun with a request. In a thread of a server without a loop the first run tells more."""
+    if asyncio._get_running_loop() is not None:
+        _tell_once()
 
 
 def uninstall() -> None:

@@ -58,3 +58,4 @@ def test_each_request_of_its_own_server_is_one(tmp_path: Path) -> None:
     told = [(record["method"], record["path"], record["status"]) for record in seen.of_kind("request")]
     assert told == [("POST", "/chats/c-7", 200)] * 2
     assert seen.hazards == []
+    assert seen.of_kind("where")[-1]["where"]["host"] == "sanic"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from turnlane.guard import journals, loops, requests, runs, swallowed
+from turnlane.guard import journals, loops, requests, runs, swallowed, where
 from turnlane.guard.journal import HazardError
 from turnlane.guard.requests import Request
 
@@ -35,6 +35,7 @@ class Exchange:
     )  # fmt: skip
 
     def __init__(self, host: str, method: str, path: str, headers: Iterable[tuple[str, str]], query: str) -> None:
+        where.first_request()
         fields = {name.lower(): value for name, value in headers}
         self.method = method
         self.path = path
