@@ -18,12 +18,15 @@ from .run import Outcome, run_plant, summary
 ALL = list(plants())
 
 SHOWN_BY_A_RUN = (
-    *("TL101", "TL103", "TL105", "TL106", "TL108", "TL110", "TL112"),
+    *("TL101", "TL102", "TL103", "TL104", "TL105", "TL106", "TL107", "TL108", "TL109", "TL110", "TL112", "TL113"),
     *("TL201", "TL202", "TL203", "TL204", "TL205", "TL206", "TL207"),
     *("TL301", "TL302", "TL303", "TL304", "TL305", "TL306", "TL307", "TL605"),
     *("TL401", "TL402", "TL403", "TL404", "TL405"),
     *("TL501", "TL502", "TL503", "TL504", "TL505"),
 )
+
+FEWER = {"TL107": 1, "TL109": 2, "TL205": 2}
+"""What so many frameworks can have; docs/explanation/guard-and-probe.md says why the others cannot."""
 
 QUICK = (
     "fastapi/TL201_support_agent",
@@ -37,7 +40,8 @@ QUICK = (
 
 @pytest.mark.parametrize("code", SHOWN_BY_A_RUN)
 def test_every_hazard_that_a_run_can_show_is_planted(code: str) -> None:
-    assert any(code in plant.wanted for plant in ALL), f"no planted program has {code}"
+    frameworks = {plant.framework for plant in ALL if code in plant.wanted}
+    assert len(frameworks) >= FEWER.get(code, 3), f"{code} is planted for {sorted(frameworks)} only"
 
 
 def test_three_frameworks_and_many_hosts_are_planted() -> None:
