@@ -15,7 +15,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Any, Final, NamedTuple
 
-from turnlane.guard import journals, late_effects, locks, native_calls, requests, runs, stacks
+from turnlane.guard import journals, late_effects, locks, native_calls, requests, runs, stacks, tool_files
 from turnlane.guard.executors import handed_over
 from turnlane.guard.journal import Sighting
 from turnlane.guard.meetings import different_users, with_stacks
@@ -68,6 +68,7 @@ def install() -> None:
 def uninstall() -> None:
     """Forget all paths."""
     _writes.clear()
+    tool_files.uninstall()
 
 
 def _begun(run: Run) -> None:
@@ -94,17 +95,24 @@ def _seen(file: Any, writes: bool, *, in_place: bool) -> None:
     """A file is about to be opened or replaced; what is only appended to, or new, is no state that others keep."""
     if writes:
         late_effects.writes(file)
-    request = requests.current.get()
-    if request is None or not request.of_a_server or getattr(_looking, "now", False):
+    request, call = requests.current.get(), tool_files.present()
+    if request is not None and not request.of_a_server:
+        request = None
+    if (request is None and call is None) or getattr(_looking, "now", False):
         return
     path = _path(file)
     stack = _opener() if path is not None else None
     if path is None or stack is None:
         return
-    if not writes:
-        read(request, path, stack)
-    elif in_place:
-        wrote(request, path, stack)
+    if writes and in_place:
+        told = call is not None and tool_files.wrote(call, path, stack)
+        if request is not None and not told:
+            wrote(request, path, stack)
+    elif not writes:
+        if call is not None:
+            tool_files.read(call, path, stack)
+        if request is not None:
+            read(request, path, stack)
 
 
 def _path(file: Any) -> str | None:

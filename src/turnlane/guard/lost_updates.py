@@ -278,16 +278,11 @@ def _report(call: ToolCall, other: ToolCall, root: Root, entry: Any) -> None:
     run, first = call.run, other.run
     assert run is not None
     what = f"{root.name}[{entry!r}]" if entry != "" else root.name
-    if other.name == call.name:
-        calls = f"Two calls of the tool {call.name!r}"
-    else:
-        calls = f"The tools {other.name!r} and {call.name!r}"
-    ids = [one.request.id for one in (first, run) if one is not None and one.request is not None]
     journals.report(
         Sighting(
             code="TL403",
-            message=f"{calls} changed {what} at the same time: one read it, waited, and wrote over what the other "
-            "had changed meanwhile. An update is lost.",
+            message=f"{tools.both(other, call)} changed {what} at the same time: one read it, waited, and wrote "
+            "over what the other had changed meanwhile. An update is lost.",
             stack=tools.defined(call) or run.place_stack,
             stacks=meetings.with_stacks(
                 ("the tool", tools.defined(call)),
@@ -297,7 +292,7 @@ def _report(call: ToolCall, other: ToolCall, root: Root, entry: Any) -> None:
             object=f"tool {call.name!r} of {run.label}",
             request=run.request.id if run.request else None,
             conversation=run.request.conversation if run.request else None,
-            requests=list(dict.fromkeys(ids)),
+            requests=tools.requests_of(other, call),
             task=run.task_name,
         )
     )

@@ -185,6 +185,19 @@ def defined(call: ToolCall) -> Stack:
     return ((code, code.co_firstlineno),) if code is not None else ()
 
 
+def both(one: ToolCall, other: ToolCall) -> str:
+    """Two calls, for people."""
+    if one.name == other.name:
+        return f"Two calls of the tool {one.name!r}"
+    return f"The tools {one.name!r} and {other.name!r}"
+
+
+def requests_of(*calls: ToolCall) -> list[str]:
+    """The ids of the requests that made them."""
+    made = (call.run.request for call in calls if call.run is not None)
+    return list(dict.fromkeys(request.id for request in made if request is not None))
+
+
 def raised(call: ToolCall, error: BaseException) -> None:
     """A tool raised: the framework will tell the model its text, and the type is lost."""
     from turnlane.guard import answers

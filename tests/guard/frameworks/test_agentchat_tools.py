@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -13,7 +15,7 @@ from autogen_core.tools import BaseTool, FunctionTool
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from pydantic import BaseModel
 from tests.guard.conftest import Watched
-from tests.guard.frameworks.agentchat_programs import assistant, run, said
+from tests.guard.frameworks.agentchat_programs import assistant, in_request, run, said
 
 from turnlane.practice import Rule, ToolCall
 
@@ -206,6 +208,64 @@ def test_two_calls_that_change_different_entries(watched: Watched) -> None:
     both = [ToolCall("reserve", {"item": item}) for item in ("lamp", "chair")]
     ask(FunctionTool(reserve, description="Reserves."), Rule(when_offered="reserve", call=[both], say="done"))
     assert watched.hazards == []
+
+
+WAITING = threading.Lock()
+BOTH = threading.Barrier(2)
+
+
+def join_the_list(path: str, name: str) -> str:
+    people = json.loads(Path(path).read_text())
+    BOTH.wait(10)
+    Path(path).write_text(json.dumps([*people, name]))
+    return "joined"
+
+
+def join_the_list_alone(path: str, name: str) -> str:
+    with WAITING:
+        people = json.loads(Path(path).read_text())
+        Path(path).write_text(json.dumps([*people, name]))
+    return "joined"
+
+
+async def join_the_list_between_waits(path: str, name: str) -> str:
+    people = json.loads(Path(path).read_text())
+    await asyncio.to_thread(BOTH.wait, 10)
+    Path(path).write_text(json.dumps([*people, name]))
+    return "joined"
+
+
+async def leave_a_note(path: str, name: str) -> str:
+    await asyncio.sleep(0.01)
+    Path(path).write_text(name)
+    return "noted"
+
+
+@pytest.mark.parametrize(
+    ("tool", "codes"),
+    [
+        (join_the_list, {"TL403"}),
+        (join_the_list_between_waits, {"TL403"}),
+        (join_the_list_alone, set()),
+        (leave_a_note, set()),
+    ],
+)
+@pytest.mark.parametrize("served", [True, False], ids=["in requests", "in a script"])
+def test_two_calls_that_change_a_file(
+    watched: Watched, tmp_path: Path, tool: Any, codes: set[str], served: bool
+) -> None:
+    path = tmp_path / "waiting.json"
+    path.write_text("[]")
+    function = FunctionTool(tool, description="Joins.")
+
+    async def program(client: Client) -> None:
+        async def join() -> None:
+            await said(assistant(client, tools=[function]), "hello")
+
+        await asyncio.gather(*(in_request(join) if served else join() for _ in range(2)))
+
+    run(program, calling(function.name, path=str(path), name="ann"))
+    assert watched.codes == codes
 
 
 async def slow_report(month: str) -> str:
