@@ -45,6 +45,7 @@ def install() -> None:
     """Listen to runs, tools and requests, and to loops that cancel what is left in them."""
     going_on.install()
     lost_updates.install()
+    stopped.install()
     runs.beginning.append(_began)
     runs.ending.extend((retries.ended, stopped.ended, answers.ended, _failed_alone))
     tools.ending.extend((stopped.tool_ended, answers.returned))

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
 import contextlib
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from turnlane.guard import journals, meetings, tools
+from turnlane.guard import going_on, journals, meetings, stacks, tools
 from turnlane.guard.journal import Sighting
+from turnlane.guard.patching import replace
 from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack, is_served, is_users
+
+
+def install() -> None:
+    """Watch stops that reach tools which run beside each other."""
+    replace(asyncio.tasks._GatheringFuture, "cancel", _gathered)  # type: ignore[attr-defined]
+
+
+def _gathered(original: Any) -> Any:
+    """Frameworks await the tools of one answer together: their task's stop comes by here, and by nothing else."""
+
+    @functools.wraps(original)
+    def cancel(self: Any, *args: Any, **kwargs: Any) -> Any:
+        cancelled = original(self, *args, **kwargs)
+        calls = [call for call in tuple(tools.going) if call.run is not None and call.run.asked_to_stop]
+        if cancelled and calls and id(asyncio._get_running_loop()) not in going_on.closing:
+            asked(calls, stacks.capture())
+        return cancelled
+
+    return cancel
 
 
 def calls_of(token: Any) -> list[ToolCall]:
@@ -24,7 +46,7 @@ def calls_of(token: Any) -> list[ToolCall]:
 
 
 def asked(calls: Sequence[ToolCall], stack: Stack) -> None:
-    """A token was cancelled while these tools ran: look again when the time of grace is over."""
+    """The runs of these tools were told to stop: look again when the time of grace is over."""
     grace = journals.settings().grace
     for call in calls:
         run = call.run
@@ -72,8 +94,7 @@ def _report(run: Run) -> None:
     seconds = time.monotonic() - since
     sighting = _sighting(
         call,
-        f"{run.label} was told to stop by its cancellation token while the tool {call.name!r} ran, and had not "
-        f"ended {seconds:.1f} s later.",
+        f"{run.label} was told to stop while the tool {call.name!r} ran, and had not ended {seconds:.1f} s later.",
         stack,
     )
     sighting.measures["seconds"] = round(seconds, 3)

@@ -308,6 +308,41 @@ class TestTools:
         assert watched.codes == set()
 
 
+class TestStops:
+    @pytest.fixture
+    def guard_settings(self) -> dict[str, Any]:
+        return {"grace": 0.3}
+
+    async def stop(self, client: Any, clean_up: Callable[[], Awaitable[None]]) -> None:
+        begun = asyncio.Event()
+
+        async def look_up(key: str) -> str:
+            """Look up."""
+            try:
+                begun.set()
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await clean_up()
+            return "found"
+
+        run = asyncio.create_task(agent(client, tools=[look_up]).run("look up"))
+        await begun.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    async def test_a_tool_that_keeps_the_stop_to_itself(self, watched: Any, client: Any) -> None:
+        await self.stop(client, lambda: asyncio.sleep(1))
+        hazard = watched.hazard("TL404")
+        assert hazard["object"] == "tool 'look_up' of Agent 'support'"
+        assert hazard["place"]["file"] == __file__
+        assert watched.codes == {"TL404"}
+
+    async def test_a_tool_that_cleans_up(self, watched: Any, client: Any) -> None:
+        await self.stop(client, lambda: asyncio.sleep(0))
+        assert watched.codes == set()
+
+
 class TestWorkflows:
     def workflow(self, client: Any) -> Any:
         writer = agent_framework.Agent(client=client, name="writer", instructions="Write.")
