@@ -56,17 +56,24 @@ def test_a_loop_is_started_where_one_runs(watched: Watched) -> None:
     assert watched.codes == {"TL101"}
 
 
-@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_run_until_complete_where_a_loop_runs(watched: Watched, run: Any) -> None:
+@pytest.mark.parametrize(("run", "runs"), [(asyncio.run, False), (uvloop.run, True)], ids=["asyncio", "uvloop"])
+def test_run_until_complete_where_a_loop_runs(watched: Watched, run: Any, runs: bool) -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(True)
+
     async def handler() -> None:
-        coroutine = answer()
-        try:
+        coroutine = work()
+        with pytest.raises(RuntimeError):
             asyncio.get_running_loop().run_until_complete(coroutine)
-        finally:
+        await asyncio.sleep(0)
+        if not runs:
             coroutine.close()
 
-    with pytest.raises(RuntimeError):
-        run(handler())
+    run(handler())
+    assert bool(begun) is runs
+    assert ("runs in the background" in watched.hazard("TL101")["message"]) is runs
     assert watched.codes == {"TL101"}
 
 

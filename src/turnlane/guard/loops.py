@@ -217,8 +217,11 @@ def nested(entry: str, stack: Stack, owner: Owner) -> Sighting:
     notebook = loop_owners.in_notebook()
     whose = "the notebook's loop runs in this thread already" if notebook else "a loop runs in this thread already"
     outcome = "Python refuses, and the coroutine never runs"
-    if nesting.is_allowed(asyncio._get_running_loop()):
+    loop = asyncio._get_running_loop()
+    if nesting.is_allowed(loop):
         outcome = "nest_asyncio, which a package of the program applies, runs it inside the first one"
+    elif entry == "run_until_complete" and not isinstance(loop, asyncio.BaseEventLoop):
+        outcome = "it is refused, and the coroutine runs in the background, where nobody waits for it"
     return _sighting(
         "TL102" if notebook else "TL101",
         f"{entry} is called where {whose} ({owner.who}): {outcome}.",
