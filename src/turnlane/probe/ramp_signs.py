@@ -233,12 +233,11 @@ def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
             yield Sign(
                 codes=("TL306",),
                 source="experiment",
-                summary=f"{len(found)} requests whose model call was never answered had no answer themselves "
-                f"after {found[0].seconds:.0f} s: nothing has ended the turn by then.",
+                summary="Where a model call is never answered, the user has no answer after "
+                f"{found[0].seconds:.0f} s ({len(found)} of {len(outcome.requests)} requests): nothing has ended "
+                "the turn by then.",
                 minimal_level=outcome.level.concurrency,
-                evidence=(
-                    Evidence(experiment="hang", before="an answer", after=f"none for {len(found)} requests"),
-                ),
+                evidence=(Evidence(experiment="hang", before="an answer", after="none"),),
             )
             return
 
@@ -260,7 +259,8 @@ def _truncated(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
             yield Sign(
                 codes=("TL307",),
                 source="experiment",
-                summary=f"{len(found)} requests whose model's answer broke off got half an answer as a whole one.",
+                summary="Where the model's answer breaks off or ends at its limit, the user gets half an answer "
+                f"as a whole one ({len(found)} of {len(outcome.requests)} requests).",
                 minimal_level=outcome.level.concurrency,
                 evidence=(Evidence(experiment="cut", before="a whole answer", after=repr(found[0].answer[:80])),),
             )

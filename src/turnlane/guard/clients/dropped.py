@@ -156,7 +156,7 @@ def _sighting(place: Place) -> Sighting:
     count = len(place.dropped)
     return Sighting(
         code="TL302",
-        message=f"{count} times a {place.label} was made here, used, and dropped without close(): what closes its "
+        message=f"{place.label} was made here, used, and dropped without close() {count} times: what closes its "
         "connections then is the garbage collector, at any moment, also in the middle of other requests.",
         stack=place.made,
         stacks=[("made here", place.made)],
