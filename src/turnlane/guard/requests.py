@@ -9,9 +9,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from typing import Any, Final
 
 from turnlane.guard import journals, locks
@@ -193,7 +192,7 @@ ending: list[Any] = []
 """Called with each request when it ends: those that watch what is left behind."""
 
 
-class within:  # noqa: N801 - used as `contextlib.suppress` is
+class within:
     """The code inside belongs to `request`, and the request ends with it."""
 
     __slots__ = ("_request", "_token")
@@ -210,11 +209,15 @@ class within:  # noqa: N801 - used as `contextlib.suppress` is
         return request
 
     def __exit__(self, *_: object) -> None:
-        try:
-            current.reset(self._token)
-        except ValueError:  # a generator that is closed in another context than it ran in
-            pass
+        _reset(self._token)
         end(self._request)
+
+
+def _reset(token: Token[Request | None]) -> None:
+    try:
+        current.reset(token)
+    except ValueError:  # a generator that is closed in another context than it ran in
+        return
 
 
 def begin(request: Request) -> None:

@@ -51,6 +51,8 @@ class Made:
         self.begun = True
         if _waiting.get(self.identity) is self:
             del _waiting[self.identity]
+        if not self.stream:
+            self.ref = None
 
     def _gone(self, _: object) -> None:
         if self.begun:

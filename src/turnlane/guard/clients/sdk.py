@@ -88,7 +88,7 @@ class _Current:
 
 
 def _begin(client: Any, options: Any) -> attempts.Call | None:
-    if wire.MODEL_CALL.search(str(options.url).partition("?")[0]) is None:
+    if not wire.asks_model(str(options.url)):
         return None
     retries = options.max_retries if isinstance(getattr(options, "max_retries", None), int) else client.max_retries
     return attempts.Call(type(client).__name__, int(retries) + 1)

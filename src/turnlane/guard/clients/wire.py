@@ -14,7 +14,7 @@ from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import as_coroutine_function, replace, watch_construction
 
-MODEL_CALL: Final = re.compile(
+_MODEL_CALL: Final = re.compile(
     r"(?:/chat/completions|/responses|/completions|/v1/messages|:(?:stream)?[gG]enerateContent)$"
 )
 """Ends the path of a request that asks a model."""
@@ -37,26 +37,18 @@ def _patch(module: ModuleType) -> None:
         replace(module.Client, name, _watched_close)
 
 
-def is_model_call(request: Any) -> bool:
-    """Whether an HTTP request asks a model."""
-    return request.method == "POST" and MODEL_CALL.search(request.url.path) is not None
+@functools.lru_cache(maxsize=256)
+def asks_model(path: str) -> bool:
+    """Whether a request of this path, with its query or without, asks a model: a program has few of them."""
+    return _MODEL_CALL.search(path.partition("?")[0]) is not None
 
 
 def _watched_async_send(original: Any) -> Any:
     @functools.wraps(original)
     async def send(self: Any, request: Any, **kwargs: Any) -> Any:
-        safely(belonging.used, self)
-        safely(dropped.used, self)
-        if not safely(is_model_call, request):
-            return await original(self, request, **kwargs)
-        attempt = safely(_begins, request)
-        try:
-            response = await original(self, request, **kwargs)
-        except BaseException as error:
-            safely(_ends, attempt, None, error)
-            raise
-        safely(_ends, attempt, response, None)
-        return response
+        with Sending(self, request) as sending:
+            sending.response = await original(self, request, **kwargs)
+        return sending.response
 
     return send
 
@@ -64,21 +56,49 @@ def _watched_async_send(original: Any) -> Any:
 def _watched_send(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, request: Any, **kwargs: Any) -> Any:
-        safely(belonging.used, self)
-        safely(dropped.used, self)
-        if not safely(is_model_call, request):
-            return original(self, request, **kwargs)
-        safely(blocking.asked)
-        attempt = safely(_begins, request)
-        try:
-            response = original(self, request, **kwargs)
-        except BaseException as error:
-            safely(_ends, attempt, None, error)
-            raise
-        safely(_ends, attempt, response, None)
-        return response
+        with Sending(self, request, blocks=True) as sending:
+            sending.response = original(self, request, **kwargs)
+        return sending.response
 
     return send
+
+
+class Sending:
+    """What a client's request shows, before it is sent and after.
+
+    Attributes:
+        response: None until it is answered.
+        attempt: None when it asks no model.
+    """
+
+    __slots__ = ("attempt", "blocks", "client", "request", "response")
+
+    def __init__(self, client: Any, request: Any, *, blocks: bool = False) -> None:
+        self.client = client
+        self.request = request
+        self.blocks = blocks
+        self.response: Any = None
+        self.attempt: attempts.Attempt | None = None
+
+    def __enter__(self) -> Sending:
+        safely(belonging.used, self.client)
+        safely(dropped.used, self.client)
+        safely(self._begins)
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self.attempt is not None:
+            safely(_ends, self.attempt, self.response, error)
+
+    def _begins(self) -> None:
+        request = self.request
+        if request.method != "POST" or not asks_model(request.url.path):
+            return
+        if self.blocks:
+            blocking.asked()
+        self.attempt = attempts.begin(request)
+        bursts.begins(self.attempt)
+        shared_history.asked(request.content)
 
 
 def _watched_close(original: Any) -> Any:
@@ -92,16 +112,7 @@ def _watched_close(original: Any) -> Any:
     return close
 
 
-def _begins(request: Any) -> attempts.Attempt:
-    attempt = attempts.begin(request)
-    bursts.begins(attempt)
-    shared_history.asked(request.content)
-    return attempt
-
-
-def _ends(attempt: attempts.Attempt | None, response: Any, error: BaseException | None) -> None:
-    if attempt is None:
-        return
+def _ends(attempt: attempts.Attempt, response: Any, error: BaseException | None) -> None:
     attempts.end(attempt, response, error)
     bursts.ends(attempt)
     if response is not None and response.status_code < 300:
