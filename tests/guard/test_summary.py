@@ -51,6 +51,19 @@ def test_a_hazard_is_told_with_place_stacks_and_fix() -> None:
     ]
 
 
+def test_of_a_deep_stack_the_programs_own_line_is_shown() -> None:
+    sdk = [
+        {"file": f"/venv/lib/site-packages/openai/_{n}.py", "line": n, "function": f"f{n}", "text": "..."}
+        for n in range(6)
+    ]
+    own = {"file": "/srv/app.py", "line": 7, "function": "label", "text": "client.create()"}
+    deep = {"title": "used here", "frames": [{**own, "line": 3}, own, *sdk]}
+    told = summary.text([start(), hazard(stacks=[deep])], directory="/srv").splitlines()
+    shown = told[told.index("    used here:") + 1 : told.index("  Do this: Build it per turn.")]
+    assert shown[:2] == ["      app.py:3 label    client.create()", "      app.py:7 label    client.create()"]
+    assert len(shown) == 3
+
+
 def test_one_place_in_several_processes_is_one_hazard_with_all_its_counts() -> None:
     records = [
         *(record for pid in (1, 2) for record in (start(pid), hazard(pid=pid))),

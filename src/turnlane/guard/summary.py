@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from turnlane.guard import stacks
 from turnlane.guard.journal import Journal
 
 WIDTH: Final = 100
@@ -91,7 +92,11 @@ def _hazard(record: Record, count: int, processes: int, base: str) -> list[str]:
 
 
 def _stack(stack: Mapping[str, Any], base: str) -> list[str]:
-    frames = stack["frames"][-MAX_FRAMES:]
+    frames = stack["frames"]
+    own = [number for number, frame in enumerate(frames, 1) if stacks.is_users(frame["file"])]
+    if own:
+        frames = frames[: own[-1] + 1]  # and what the program's own line calls
+    frames = frames[-MAX_FRAMES:]
     if not frames:
         return []
     rows = []
