@@ -30,7 +30,11 @@ def began(run: Run) -> None:
     if id(run.loop) in closing:
         return
     if run.watched.role != "client":
-        if run.request is not None and run.request.ended:
+        if (
+            run.cancels and run.parent is None
+        ):  # its task was stopped before, and something has kept that to itself
+            run.notes["left"] = "cancelled"
+        elif run.request is not None and run.request.ended:
             _answered(run)
         return
     if run.survives is not None:

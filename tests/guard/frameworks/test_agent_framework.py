@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import runpy
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,35 @@ class TestStops:
         assert hazard["object"] == "tool 'look_up' of Agent 'support'"
         assert hazard["place"]["file"] == __file__
         assert watched.codes == {"TL404"}
+
+    @pytest.mark.parametrize(
+        ("kept", "codes"), [(BaseException, {"TL503"}), (Exception, set())], ids=["kept", "handed on"]
+    )
+    async def test_a_stop_that_the_program_keeps_to_itself(
+        self, watched: Any, client: Any, kept: type[BaseException], codes: set[str]
+    ) -> None:
+        support = agent(client)
+
+        async def steps() -> None:
+            for text in ("one", "two", "three"):
+                with contextlib.suppress(kept):
+                    await support.run(text)
+
+        task = asyncio.create_task(steps())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert watched.codes == codes
+
+    async def test_another_run_after_a_deadline(self, watched: Any, client: Any) -> None:
+        support = agent(client)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await support.run("one")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(support.run("two"), 0)
+        await support.run("three")
+        assert watched.codes == set()
 
     async def test_a_tool_that_cleans_up(self, watched: Any, client: Any) -> None:
         await self.stop(client, lambda: asyncio.sleep(0))
