@@ -6,6 +6,8 @@ import asyncio
 import gc
 import inspect
 import runpy
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import indent
@@ -14,6 +16,8 @@ import pytest
 from openai.resources.chat.completions import AsyncCompletions
 
 from turnlane import guard
+from turnlane.guard.launch import environment
+from turnlane.guard.settings import GuardSettings
 
 from .conftest import Watched
 
@@ -74,6 +78,19 @@ def test_one_that_a_library_lets_go_of_is_told_with_its_own_first_line(watched: 
         "loop.call_soon(json.dumps, reply())\nawait asyncio.sleep(0)",
     )
     assert watched.hazard("TL106")["place"]["function"] == "reply"
+
+
+def test_what_the_main_module_holds_to_the_end(tmp_path: Path) -> None:
+    seen = Watched(tmp_path / "records.jsonl")
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import asyncio\nasync def reply():\n    return 1\nasync def main():\n    await asyncio.sleep(0)\n"
+        "answer = reply()\nOut = {3: reply()}\nbegun = main()\nasyncio.run(begun)\n"
+    )
+    settings = GuardSettings(output=str(seen.path), summary=False)
+    subprocess.run([sys.executable, str(file)], env=environment(settings), check=True, timeout=60)
+    assert seen.hazard("TL106")["object"] == "reply"
+    assert seen.of_kind("end")[-1]["counts"] == {f"TL106 {file}:2": 2}
 
 
 @pytest.mark.parametrize(

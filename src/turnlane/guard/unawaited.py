@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import sys
 import warnings
 import weakref
@@ -125,7 +126,23 @@ def at_exit() -> None:
         thing = made.ref() if made.ref is not None else None
         if thing is not None and not made.begun:
             report(made)
+    for coroutine in _kept_by_main():
+        _dropped(coroutine, stacks.NO_STACK)
     _waiting.clear()
+
+
+def _kept_by_main() -> list[Any]:
+    """Coroutines that have not begun, held by a script or a notebook in a name, or as what a cell has shown."""
+    names = vars(sys.modules["__main__"])
+    shown = names.get("Out")
+    held = [*names.values(), *(shown.values() if isinstance(shown, dict) else ())]
+    return list(
+        {
+            id(thing): thing
+            for thing in held
+            if isinstance(thing, CoroutineType) and inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
+        }.values()
+    )
 
 
 def install() -> None:
@@ -135,7 +152,7 @@ def install() -> None:
     def make(original: Any) -> Any:
         def _warn_unawaited_coroutine(coroutine: Any) -> None:
             if not sys.is_finalizing():
-                _dropped(coroutine)
+                _dropped(coroutine, stacks.capture())
             original(coroutine)
 
         return functools.wraps(original)(_warn_unawaited_coroutine)
@@ -145,19 +162,18 @@ def install() -> None:
         _may_warn_inside(kind)
 
 
-def _dropped(coroutine: Any) -> None:
+def _dropped(coroutine: Any, here: Stack) -> None:
     made, excused = _just_gone.pop(id(coroutine), None), _excused.pop(id(coroutine), None)
     code = coroutine.cr_code
     if made is not None and code in WATCHED:
         report(made)
-    elif stacks.is_users(code.co_filename) and (excused is None or excused() is not None):
-        journals.report_aside(_of_program(coroutine.__qualname__, code))
+    elif stacks.is_users(code.co_filename) and (excused is None or excused() not in (None, coroutine)):
+        journals.report_aside(_of_program(coroutine.__qualname__, code, here))
 
 
-def _of_program(name: str, code: CodeType) -> Sighting:
+def _of_program(name: str, code: CodeType, here: Stack) -> Sighting:
     """A coroutine function of the program's own: who called it is not known any more, often it is who let go."""
     defined = ((code, code.co_firstlineno),)
-    here = stacks.capture()
     request = requests.current.get()
     return Sighting(
         code="TL106",
