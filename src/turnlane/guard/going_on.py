@@ -30,9 +30,7 @@ def began(run: Run) -> None:
     if id(run.loop) in closing:
         return
     if run.watched.role != "client":
-        if (
-            run.cancels and run.parent is None
-        ):  # its task was stopped before, and something has kept that to itself
+        if run.cancels and run.parent is None:  # something has kept an earlier stop of its task to itself
             run.notes["left"] = "cancelled"
         elif run.request is not None and run.request.ended:
             _answered(run)

@@ -194,6 +194,14 @@ class TestTools:
         assert hazard["place"]["function"].endswith("look_up")
         assert hazard["object"] == "tool 'look_up' of Agent 'support'"
 
+    async def test_a_tool_whose_words_no_user_should_read(self, watched: Any, config: Any) -> None:
+        def look_up(key: str) -> str:
+            return "failed: postgres://shop:hunter2@db/orders"
+
+        reply = await agent(config, tools=[look_up]).ask("look up")
+        assert "hunter2" in reply.body
+        assert watched.codes == {"TL405"}
+
     async def test_arguments_that_do_not_fit_are_the_models_doing(self, watched: Any, config: Any) -> None:
         def look_up(key: int) -> str:
             return "found"

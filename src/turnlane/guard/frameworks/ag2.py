@@ -275,7 +275,14 @@ def _called(original: Any) -> Any:
             runs.unset_tool(token)
         failure = getattr(result, "error", None)
         raised = isinstance(failure, BaseException) and has_users(stacks.of_exception(failure))
-        tools.end(call, failure if raised else None, getattr(result, "result", None))
+        said = "" if failure is not None else _text_of(getattr(result, "result", None))
+        tools.end(call, failure if raised else None, said)
         return result
 
     return __call__
+
+
+def _text_of(result: Any) -> str:
+    """What a tool returned, as the model is told it."""
+    parts = getattr(result, "parts", ())
+    return "\n".join(str(getattr(part, "content", None) or getattr(part, "data", "")) for part in parts)
