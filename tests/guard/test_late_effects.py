@@ -50,6 +50,12 @@ class Tool:
         self.wait()
         BOOKED.append("a table")
 
+    def book_through_a_helper(self) -> None:
+        self.wait_then_book()
+
+    def wait_through_a_helper(self) -> None:
+        self.book_then_wait()
+
     def wait_then_write(self) -> None:
         self.wait()
         (self.folder / "bookings.txt").write_text("a table")
@@ -120,7 +126,7 @@ WAYS = pytest.mark.parametrize("hand_over", [to_thread, of_anyio])
 
 
 @WAYS
-@pytest.mark.parametrize("name", ["wait_then_book", "wait_then_write"])
+@pytest.mark.parametrize("name", ["wait_then_book", "book_through_a_helper", "wait_then_write"])
 def test_an_effect_after_the_stop(
     watched: Watched, tmp_path: Path, name: str, hand_over: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:
@@ -133,7 +139,7 @@ def test_an_effect_after_the_stop(
 
 
 @WAYS
-@pytest.mark.parametrize("name", ["book_then_wait", "wait_then_read"])
+@pytest.mark.parametrize("name", ["book_then_wait", "wait_through_a_helper", "wait_then_read"])
 def test_no_effect_after_the_stop(
     watched: Watched, tmp_path: Path, name: str, hand_over: Callable[[Callable[[], None]], Awaitable[None]]
 ) -> None:

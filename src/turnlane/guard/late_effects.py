@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from contextvars import Context
+from types import CodeType
 from typing import Any
 
 from turnlane.guard import executors, journals, meetings, stacks, tools
@@ -25,17 +26,17 @@ class Left:
         code: that of the function that the thread is in.
         plan: what this does with the state outside it; None when that is nothing.
         before: what that state was when the thread was left alone.
-        position: where the function was then; -1 when nobody knows.
+        positions: where it and the helpers that it waited for were then; empty when nobody knows.
     """
 
-    __slots__ = ("before", "call", "code", "plan", "position")
+    __slots__ = ("before", "call", "code", "plan", "positions")
 
-    def __init__(self, call: ToolCall, function: Any, position: int) -> None:
+    def __init__(self, call: ToolCall, function: Any, positions: dict[CodeType, int]) -> None:
         self.call = call
         self.code = _code(function)
         self.plan = plan_of(function)
         self.before = _look(self.plan)
-        self.position = position
+        self.positions = positions
 
 
 def install() -> None:
@@ -59,16 +60,19 @@ def left_alone(work: Carried) -> None:
         work.left = Left(call, *_running(work, call))
 
 
-def _running(work: Carried, call: ToolCall) -> tuple[Any, int]:
-    """The function that a thread is in, the tool's own or one that this has handed over, and where it is there."""
+def _running(work: Carried, call: ToolCall) -> tuple[Any, dict[CodeType, int]]:
+    """The function that a thread is in, the tool's own or one that this has handed over, and where it is there and
+    in what it has called."""
     own = call.notes["function"]
     by_code = {_code(function): function for function in (_handed_over(work.function), own)}
     frame = sys._current_frames().get(work.thread)
+    positions: dict[CodeType, int] = {}
     while frame is not None:
+        positions.setdefault(frame.f_code, frame.f_lasti)
         if frame.f_code in by_code:
-            return by_code[frame.f_code], frame.f_lasti
+            return by_code[frame.f_code], positions
         frame = frame.f_back
-    return own, -1
+    return own, {}
 
 
 def _handed_over(function: Any) -> Any:
@@ -106,7 +110,10 @@ def _compare(left: Left) -> None:
 def _writes_later(left: Left, identity: Identity) -> bool:
     if left.plan is None or left.code is None:
         return False
-    return any(offset > left.position for offset in left.plan.writes(left.code, identity))
+    positions = left.positions or {left.code: -1}
+    return any(
+        offset > position for code, position in positions.items() for offset in left.plan.writes(code, identity)
+    )
 
 
 def writes(file: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -285,10 +286,16 @@ async def slow_report_that_can_stop(month: str) -> str:
 
 def stop(tool: Any, name: str) -> None:
     async def program(client: Client) -> None:
-        token = CancellationToken()
-        agent = assistant(client, tools=[FunctionTool(tool, description="Reports.", name=name)])
+        token, begun = CancellationToken(), asyncio.Event()
+
+        @functools.wraps(tool)
+        async def begins(month: str) -> str:
+            begun.set()
+            return str(await tool(month))
+
+        agent = assistant(client, tools=[FunctionTool(begins, description="Reports.", name=name)])
         task = asyncio.create_task(agent.run(task="hello", cancellation_token=token))
-        await asyncio.sleep(0.3)
+        await begun.wait()
         token.cancel()
         await asyncio.wait({task}, timeout=0.8)
         task.cancel()
