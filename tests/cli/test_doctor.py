@@ -25,12 +25,34 @@ def test_a_project_with_everything_wrong(run: Run, tmp_path: Path) -> None:
     assert report["python"]["interpreter"] == sys.executable
     assert report["python"]["packages"]["autogen-agentchat"]
     assert [start["host"] for start in report["starts"]] == ["gunicorn", "uvicorn", "celery"]
-    assert (
-        report["starts"][0]["detail"] == "4 workers of class uvicorn.workers.UvicornWorker, loaded before the fork"
+    assert report["starts"][0]["detail"] == (
+        "4 workers of class uvicorn.workers.UvicornWorker, loaded before the fork, the server owns the loop"
     )
     assert report["starts"][2]["command"] == "celery worker"
     assert report["node"]["engines"] == ">=99"
     assert report["node"]["packages"] == {"@autogen/core": "^0.4.0 (not installed)"}
+
+
+def test_who_owns_the_loop_and_how_processes_come_to_be(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text(
+        "a: uvicorn app:app --workers 3\nb: celery -A app worker\nc: gunicorn app:app\nd: python bot.py\n"
+        "e: gunicorn app:app -c other.py -k sync\nf: chainlit run app.py\n"
+    )
+    (tmp_path / "gunicorn.conf.py").write_text(
+        "import os\nworkers = 2\nworker_class = 'gthread'\npreload_app = True\nbind = os.environ['BIND']\n"
+    )
+    (tmp_path / "other.py").write_text("worker_class: str = 'gevent'\nthis is no Python\n")
+    process = run("doctor", "--output-format", "json", "--python", sys.executable)
+    process.end()
+    report = json.loads("\n".join(process.stdout))
+    assert [start["detail"] for start in report["starts"]] == [
+        "3 workers, children by spawn, the server owns the loop",
+        "pool prefork, children by fork, no loop runs",
+        "2 workers of class gthread, loaded before the fork, no loop runs",
+        "the program owns the loop",
+        "workers of class sync, no loop runs",
+        "the server owns the loop",
+    ]
 
 
 def test_a_project_with_nothing_wrong(run: Run, tmp_path: Path) -> None:

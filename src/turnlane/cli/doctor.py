@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from turnlane.cli.complaint import FAILED, Complaint
-from turnlane.guard.commands import host_of, of_celery, of_gunicorn
+from turnlane.guard.commands import host_of, loop_of, of_celery, of_gunicorn, of_uvicorn, option
 from turnlane.guard.describing import lines, processes
 from turnlane.guard.launch import environment
 from turnlane.guard.record_file import RecordFile
@@ -164,10 +165,41 @@ def starts_of(project: Path) -> Iterator[dict[str, str]]:
     for name, command in _commands(project):
         words = ["python", *command] if command[0] not in ("python", "python3") else list(command)
         host = host_of(words, {})
-        detail = processes({**of_gunicorn(words), "pool": of_celery(words)})
+        facts = _processes(words, project)
+        detail = ", ".join(filter(None, (processes(facts), loop_of(host, facts.get("worker_class", "")))))
         yield {"file": name, "command": " ".join(command), "host": host, "detail": detail}
     if any(project.glob("*.ipynb")):
-        yield {"file": "*.ipynb", "command": "", "host": "jupyter", "detail": ""}
+        yield {"file": "*.ipynb", "command": "", "host": "jupyter", "detail": loop_of("jupyter")}
+
+
+def _processes(words: list[str], project: Path) -> dict[str, Any]:
+    if (pool := of_celery(words)) is not None:
+        return {"pool": pool, **({"start_method": "fork"} if pool == "prefork" else {})}
+    asked = of_gunicorn(words)
+    if not asked:
+        return of_uvicorn(words)
+    if option(words, "-k", "--worker-class") is None:
+        asked.pop("worker_class")
+    configuration = project / (option(words, "-c", "--config") or "gunicorn.conf.py")
+    return {"worker_class": "sync", **_of_gunicorn_file(configuration), **asked}
+
+
+_GUNICORN_NAMES: Final = {"preload_app": "preload", "worker_class": "worker_class", "workers": "workers"}
+
+
+def _of_gunicorn_file(path: Path) -> dict[str, Any]:
+    """What gunicorn's configuration says in so many words: it is Python, and not run here."""
+    try:
+        tree = ast.parse("\n".join(_lines(path)))
+    except SyntaxError:
+        return {}
+    return {
+        _GUNICORN_NAMES[target.id]: statement.value.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+        for target in statement.targets
+        if isinstance(target, ast.Name) and target.id in _GUNICORN_NAMES
+    }
 
 
 def _commands(project: Path) -> Iterator[tuple[str, list[str]]]:

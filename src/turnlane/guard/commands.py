@@ -31,6 +31,9 @@ PROGRAMS: Final = {
 }
 """What the name of a program or module says of where agents run in it."""
 
+_WITH_A_LOOP: Final = ("uvicorn", "hypercorn", "daphne", "granian", "chainlit", "jupyter", "turnlane")
+"""Hosts that call the program from inside a loop of theirs."""
+
 _WITH_VALUE: Final = ("-W", "-X", "--check-hash-based-pycs")
 
 
@@ -90,6 +93,19 @@ def of_gunicorn(words: Sequence[str]) -> dict[str, Any]:
     if (workers := option(words, "-w", "--workers")) is not None:
         found["workers"] = workers
     return found
+
+
+def of_uvicorn(words: Sequence[str]) -> dict[str, Any]:
+    """Uvicorn's worker processes, which it spawns."""
+    workers = option(words, "--workers") if host_of(words, {}) == "uvicorn" else None
+    return {"workers": workers, "start_method": "spawn"} if workers not in (None, "1") else {}
+
+
+def loop_of(host: str, worker_class: str = "") -> str:
+    """Who owns the event loop under a host, for people."""
+    if host in _WITH_A_LOOP or any(name in worker_class for name in ("uvicorn", "asyncio", "aiohttp")):
+        return "the server owns the loop"
+    return "the program owns the loop" if host in ("script", "child process") else "no loop runs"
 
 
 def is_reloading(words: Sequence[str]) -> bool:

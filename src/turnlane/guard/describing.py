@@ -57,9 +57,11 @@ def _loop(where: Mapping[str, Any]) -> str:
 def processes(facts: Mapping[str, Any]) -> str:
     """`4 workers of class uvicorn, loaded before the fork`; empty when nothing is known of them."""
     parts = []
+    count = f"{facts['workers']} " if facts.get("workers") else ""
     if facts.get("worker_class"):
-        count = facts.get("workers")
-        parts.append(f"{f'{count} ' if count else ''}workers of class {facts['worker_class']}")
+        parts.append(f"{count}workers of class {facts['worker_class']}")
+    elif count:
+        parts.append(f"{count}workers")
     if facts.get("pool"):
         parts.append(f"pool {facts['pool']}")
     if facts.get("preload"):
