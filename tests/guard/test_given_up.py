@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import anyio.to_thread
 import pytest
 from openai import OpenAI
 
+from turnlane.guard import requests
+from turnlane.guard.requests import Request
 from turnlane.practice import PracticeProvider, Rule
 
 from .conftest import Watched
@@ -140,4 +143,36 @@ def test_a_loop_that_closes_gives_nothing_up(watched: Watched, provider: Practic
 
     asyncio.run(main())
     assert interview.over.wait(20)
+    assert watched.hazards == []
+
+
+@pytest.mark.parametrize(("kept", "codes"), [(False, {"TL503"}), (True, set())])
+def test_a_request_that_is_answered_before_its_thread_is_done(
+    watched: Watched, provider: PracticeProvider, kept: bool, codes: set[str]
+) -> None:
+    interview = Interview(provider, questions=3)
+    pool = ThreadPoolExecutor(1)
+    jobs: list[Future[None]] = []
+
+    def view() -> None:
+        work = pool.submit(interview.hold)
+        interview.asked.wait()
+        with contextlib.suppress(TimeoutError):
+            work.result(0.01)
+        if kept:
+            jobs.append(work)
+
+    with requests.within(Request("test", "GET /")):
+        view()
+    pool.shutdown()
+    assert watched.codes == codes
+
+
+def test_a_wait_that_is_taken_up_again(watched: Watched, provider: PracticeProvider) -> None:
+    interview = Interview(provider, questions=2)
+    with requests.within(Request("test", "GET /")), ThreadPoolExecutor(1) as pool:
+        work = pool.submit(interview.hold)
+        while not work.done():
+            with contextlib.suppress(TimeoutError):
+                work.result(0.05)
     assert watched.hazards == []

@@ -10,6 +10,7 @@ import concurrent.futures.thread
 import contextlib
 import functools
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from typing import Any, Final
 from turnlane.guard import journals, requests, runs, stacks
 from turnlane.guard.journal import HazardError
 from turnlane.guard.patching import replace
+from turnlane.guard.requests import Request
 from turnlane.guard.stacks import NO_STACK, Stack
 
 MAX_FRAMES: Final = 12
@@ -66,10 +68,12 @@ class Carried:
         given_up: since when whoever waited for it does so no more, on the monotonic clock.
         left: the tool call that it does then.
         thread: where it is done.
+        timed_out: a wait for it that has ended before it: the future, for whose request, and when.
     """
 
     __slots__ = (
-        "__weakref__", "__wrapped__", "asked", "function", "given_up", "left", "stack", "thread", "values",
+        "__weakref__", "__wrapped__", "asked", "function", "given_up", "left", "stack", "thread", "timed_out",
+        "values",
     )  # fmt: skip
 
     def __init__(self, function: Callable[..., Any], values: tuple[Any, ...] | None, stack: Stack) -> None:
@@ -80,6 +84,7 @@ class Carried:
         self.given_up: float | None = None
         self.left: Any = None
         self.thread = 0
+        self.timed_out: tuple[weakref.ref[Any], Request | None, float] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         travelling = () if self.values is None else zip(_TRAVELLING, self.values, strict=True)
@@ -119,6 +124,13 @@ def work_of(future: Any) -> Carried | None:
     """The work in a pool's thread that a future stands for, while there is some left."""
     found = _works.get(future)
     return found() if found is not None else None
+
+
+def timed_out(future: Any) -> None:
+    """A wait for the work of a pool's thread has ended before the work: who waited may wait again."""
+    work = work_of(future) if not future.done() else None
+    if work is not None:
+        work.timed_out = weakref.ref(future), requests.current.get(), time.monotonic()
 
 
 def _watched_submit(original: Any) -> Any:

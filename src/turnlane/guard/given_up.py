@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import time
+import weakref
 from concurrent.futures import Future
+from concurrent.futures.thread import _WorkItem
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import executors, going_on, journals, late_effects, meetings, requests, runs, stacks
+from turnlane.guard import executors, going_on, journals, late_effects, leftovers, meetings, requests, runs, stacks
 from turnlane.guard.executors import Carried
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
 from turnlane.guard.patching import replace
+from turnlane.guard.requests import Request
 from turnlane.guard.stacks import NO_STACK
 
 NOTICED_WITHIN: Final = 0.1
@@ -32,6 +36,8 @@ def asked() -> None:
     if work is None:
         return
     work.asked += 1
+    if work.timed_out is not None and _nobody_comes_back(*work.timed_out):
+        work.given_up, work.timed_out = work.timed_out[2], None
     # One that a framework hands over for each single call asks no more than what was on its way.
     if work.given_up is not None and work.asked > 1 and time.monotonic() - work.given_up > NOTICED_WITHIN:
         work.given_up = None  # told once
@@ -50,6 +56,19 @@ def _gives_up(original: Any) -> Any:
         return cancelled
 
     return cancel
+
+
+def _nobody_comes_back(reference: weakref.ref[Any], request: Request | None, when: float) -> bool:
+    """Whether the request is answered that has waited for a future in vain, and nobody keeps that future."""
+    future = reference()
+    if future is None or request is None or not request.ended:
+        return False
+    return not any(leftovers.keeps(holder) and not _is_pools(holder) for holder in gc.get_referrers(future))
+
+
+def _is_pools(holder: object) -> bool:
+    """Whether a holder of a future is what its pool keeps while the work lasts."""
+    return isinstance(holder, _WorkItem) or (isinstance(holder, dict) and isinstance(holder.get("fn"), Carried))
 
 
 def _anyio(module: ModuleType) -> None:

@@ -202,7 +202,7 @@ def held(task: Any) -> bool:
         return True
     running = getattr(asyncio.tasks, "_current_tasks", None)
     for holder in gc.get_referrers(outermost):  # no closure here: it would hold the task itself
-        if holder is not running and holder is not outermost.get_coro() and _keeps(holder):
+        if holder is not running and holder is not outermost.get_coro() and keeps(holder):
             return True
     return False
 
@@ -254,7 +254,7 @@ _STEPS: Final = (Run, ToolCall, weakref.ref, types.FrameType, types.BuiltinMetho
 _MACHINERY: Final = ("TaskStepMethWrapper", "TaskWakeupMethWrapper", "Context", "hamt", "hamt_bitmap_node")
 
 
-def _keeps(holder: Any) -> bool:
+def keeps(holder: Any) -> bool:
     """Whether `holder` is a place where a program keeps things, rather than a step of the loop's own machinery."""
     if isinstance(holder, _STEPS) or type(holder).__name__ in _MACHINERY:
         return False

@@ -15,7 +15,7 @@ from collections.abc import Iterable, MutableMapping
 from concurrent.futures import Future
 from typing import Any
 
-from turnlane.guard import journals, loop_owners, requests, stacks, unawaited
+from turnlane.guard import executors, journals, loop_owners, requests, stacks, unawaited
 from turnlane.guard.journal import HazardError, Sighting
 from turnlane.guard.meetings import with_stacks
 from turnlane.guard.patching import replace
@@ -96,6 +96,9 @@ def _watched_wait(original: Any) -> Any:
         mine = _begin(self)
         try:
             return original(self, timeout)
+        except TimeoutError:
+            executors.timed_out(self)
+            raise
         finally:
             _end(mine)
 
@@ -115,7 +118,7 @@ def _watched_wait_many(original: Any) -> Any:
 def _watched_work(original: Any) -> Any:
     @functools.wraps(original)
     def run(self: Any, *args: Any) -> Any:
-        before, _work.future = getattr(_work, "future", None), self.future
+        before, _work.future = getattr(_work, "future", None), weakref.ref(self.future)
         try:
             return original(self, *args)
         finally:
@@ -124,13 +127,19 @@ def _watched_work(original: Any) -> Any:
     return run
 
 
+def _works_for() -> Any:
+    """The future whose work this thread does now; not held, since who holds it is somebody who may come for it."""
+    reference = getattr(_work, "future", None)
+    return reference() if reference is not None else None
+
+
 def _begin(future: Any) -> tuple[MutableMapping[Any, Any], Any] | None:
     """This thread waits for `future` now; what must be taken back afterwards."""
     loop = asyncio._get_running_loop()
     if loop is not None:
         _waiting[id(loop)] = future
         return _waiting, id(loop)
-    work = getattr(_work, "future", None)
+    work = _works_for()
     if work is not None and future in _handed:
         _held_up[work] = future
         return _held_up, work
@@ -173,7 +182,7 @@ def _deadlock(future: Any) -> Sighting | None:
 
 def _waits_for_me(loop: Any) -> bool:
     waited = _waiting.get(id(loop))
-    return waited is not None and waited is getattr(_work, "future", None)
+    return waited is not None and waited is _works_for()
 
 
 def _told(future: Any, handed: Stack, what: str) -> Sighting:
