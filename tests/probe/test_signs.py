@@ -237,6 +237,7 @@ def test_a_password_in_an_answer_and_the_text_of_an_exception_in_a_tools_result(
     assert told("TypeError: Cannot read properties of undefined (reading 'id')") == ["TL401"]
     assert told('{"error": "NotFoundError: no such order"}') == []
     assert told("There is no order P-404.") == []
+    assert told("Error: no connection to mysql://shop:hunter2@db/shop") == ["TL405"]
     assert told("Error: there is no order P-404") == [], "said on purpose"
 
 

@@ -22,6 +22,7 @@ from turnlane.probe.experiments import (
 from turnlane.probe.failures import Failure, failures_in, plainest, sent_before
 from turnlane.probe.guard_records import merged
 from turnlane.probe.inject import Injection, fault_reports
+from turnlane.probe.model_side import idle
 from turnlane.probe.outcome import LevelOutcome
 from turnlane.probe.ramp_signs import guard_signs, ramp_signs, works_on
 from turnlane.probe.report import Hazard
@@ -40,7 +41,7 @@ from turnlane.probe.trial_signs import (
     waited_in_vain,
     waits_for_ever,
 )
-from turnlane.probe.trials import HANGING, TRIALS, Trial
+from turnlane.probe.trials import HANGING, QUICK, TRIALS, Trial
 from turnlane.probe.trouble import ProbeError
 from turnlane.probe.verdict import Sign, StaticFinding, static_evidence, verdicts_of
 
@@ -51,6 +52,8 @@ TRIAL_TIME: Final = 8.0
 IN_MEMORY: Final = frozenset({"TL201", "TL203", "TL205"})
 ERRORS_OF_LOOPS: Final = frozenset({"TL101", "TL103", "TL112"})
 """Where the guard has seen one of these, it is what requests fail with."""
+CAUGHT_UP: Final = 0.5
+"""Seconds without a model call after which a program has nothing left to do."""
 STANDSTILL: Final = "do others stand still?"
 START: Final = 5.0
 """Seconds that a fresh start of the program takes at least."""
@@ -225,12 +228,21 @@ class _Investigation:
             return
         if subject.starts and works_on(self.levels) and self._affords(self._start + 8):
             self.watcher.step("stopped right after its answer")
-            self.signs += await dies_with_process(self.session, _plain(first))
+            if await self._has_caught_up():
+                self.signs += await dies_with_process(self.session, _plain(first))
+            else:
+                self.skipped.append("stopped right after its answer")
         # An object in memory that the guard has named explains the leak.
         leaked = any(outcome.leaks for outcome in self.levels) and not by_guard & IN_MEMORY
         if subject.starts and leaked and self._affords(self._start + 2 * _seconds(first)):
             self.watcher.step("a fresh process")
             self.signs += await outlives_restart(self.session, _plain(first))
+
+    async def _has_caught_up(self) -> bool:
+        """Whether the program has done, before there is no time left, what it has taken on in the ramp."""
+        self.session.side.prepare(replace(_plain(self.levels[0]), latency=QUICK))
+        bound = self.session.seconds_left - self._start - 8 - RESERVE
+        return await idle(self.session.side, bound, quiet=CAUGHT_UP)
 
     async def _experiments(self, by_guard: Set[str]) -> None:
         for failure in failures_in(self.levels):

@@ -13,6 +13,8 @@ from turnlane.probe.conditions import Conditions
 
 IDLE_BOUND: Final = 1.5
 """Seconds to wait for provider calls that go on after all answers."""
+GAP: Final = 0.1
+"""Seconds between two calls of one who takes work from a queue."""
 _LOOK_EVERY: Final = 0.02
 
 
@@ -89,8 +91,15 @@ class PracticeSide:
         return script if conditions.latency is None else with_latency(script, conditions.latency)
 
 
-async def idle(side: ModelSide, bound: float = IDLE_BOUND) -> None:
-    """Wait until no call is being answered, at most `bound` seconds."""
+async def idle(side: ModelSide, bound: float = IDLE_BOUND, quiet: float = GAP) -> bool:
+    """Wait until no call has come or gone on for `quiet` seconds; whether that was so within `bound` seconds."""
     deadline = time.monotonic() + bound
-    while side.running and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells when it falls idle
+    busy, newest = time.monotonic(), 0
+    while (now := time.monotonic()) < deadline:
+        number = max((record.number for record in side.calls()), default=0)
+        if side.running or number != newest:
+            busy, newest = now, number
+        elif now - busy >= quiet:
+            return True
         await asyncio.sleep(_LOOK_EVERY)
+    return False

@@ -195,8 +195,19 @@ def _swallowed(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
 
 
 def _told_secrets(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
-    """TL405: an answer shows an address with its password, or a traceback, as its normal text."""
+    """TL405: an answer shows an address with its password, or a traceback, as its normal text; or a tool tells the
+    model such an address."""
     for outcome in levels:
+        for name, text in _results(outcome):
+            if _PASSWORD.search(text):
+                yield Sign(
+                    codes=("TL405",),
+                    source="behaviour",
+                    summary=f"What the tool {name!r} tells the model holds an address with its password; the "
+                    "model may show it to the user.",
+                    minimal_level=outcome.level.concurrency,
+                )
+                return
         for request in outcome.requests:
             secret = _PASSWORD.search(request.answer)
             if secret or (request.succeeded and _TRACEBACK.search(request.answer)):
@@ -213,16 +224,21 @@ def _told_secrets(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
 def _raising_tools(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
     """TL401: the model is told the text of an exception as a tool's result."""
     for outcome in levels:
-        for record in outcome.recorded.values():
-            for name, text in tool_results(record.body):
-                if not text.lstrip().startswith(("{", "[")) and _RAISED.search(text):
-                    yield Sign(
-                        codes=("TL401", "TL405"),
-                        source="behaviour",
-                        summary=f"The tool {name!r} fails, and the model is told the exception's text.",
-                        minimal_level=outcome.level.concurrency,
-                    )
-                    return
+        for name, text in _results(outcome):
+            if not text.lstrip().startswith(("{", "[")) and _RAISED.search(text):
+                yield Sign(
+                    codes=("TL401", "TL405"),
+                    source="behaviour",
+                    summary=f"The tool {name!r} fails, and the model is told the exception's text.",
+                    minimal_level=outcome.level.concurrency,
+                )
+                return
+
+
+def _results(outcome: LevelOutcome) -> Iterator[tuple[str, str]]:
+    """What tools have told the model: their names and the texts."""
+    for record in outcome.recorded.values():
+        yield from tool_results(record.body)
 
 
 def _hangs(levels: Sequence[LevelOutcome]) -> Iterator[Sign]:
