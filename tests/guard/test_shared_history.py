@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -114,6 +115,52 @@ def test_stores_that_mix_nobody(shape: str, program: Any, watched: Watched) -> N
         for user in ("ann", "bob", "eve"):
             ask(module, f"I am {user} and I have a question.", user_id=user)
     assert watched.hazards == []
+
+
+def serve() -> Callable[[str], None]:
+    """A handler with a history that it has from here."""
+    history: list[str] = []
+
+    def turn(text: str) -> None:
+        history.append(text)
+        shared_history.asked(json.dumps({"model": "m", "messages": history}).encode())
+
+    return turn
+
+
+def test_messages_that_a_function_has_captured(watched: Watched) -> None:
+    turn = serve()
+    for user in ("ann", "bob", "eve"):
+        with of_user(user, f"My secret word is zebra of {user}"):
+            turn(f"My secret word is zebra of {user}")
+    assert watched.codes == {"TL202"}
+    assert watched.hazard("TL202")["object"].endswith("history of serve()")
+
+
+def test_captured_messages_that_are_made_for_each_request(watched: Watched) -> None:
+    """What they hold came from somewhere else: that is looked for."""
+
+    def turn(messages: list[str]) -> None:
+        def ask_model() -> None:
+            shared_history.asked(json.dumps({"model": "m", "messages": messages}).encode())
+
+        ask_model()
+
+    said: list[str] = []
+    for user in ("ann", "bob", "eve"):
+        said.append(f"My secret word is zebra of {user}")
+        with of_user(user, said[-1]):
+            turn(list(said))
+    assert watched.hazards == []
+
+
+@contextlib.contextmanager
+def of_user(user: str, text: str) -> Iterator[None]:
+    """A request that brings a text."""
+    with requests.within(Request("asgi", "POST /chat", keys={"user_id": user})) as request:
+        request.parent = None
+        request.notes["brought"] = [{"message": text}]
+        yield
 
 
 def test_all_users_say_the_same(program: Any, watched: Watched) -> None:

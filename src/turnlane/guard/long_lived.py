@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import FrameType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, Final, NamedTuple
 
 from turnlane.guard import stacks
@@ -55,6 +55,35 @@ class Kept(NamedTuple):
             values = getattr(found, "__defaults__", None) or ()
             return values[self.default] if self.default < len(values) else None
         return found
+
+
+class Captured(NamedTuple):
+    """A container that a function on the stack has from the one that it was defined in.
+
+    Attributes:
+        name: for people: `history of create_app()`.
+        held: the container.
+    """
+
+    name: str
+    held: Any
+
+    def value(self) -> Any:
+        """The container."""
+        return self.held
+
+
+def captured(frame: FrameType | None) -> Iterator[Captured]:
+    """The lists and dicts that the program's functions on this stack have captured."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_freevars and stacks.is_users(code.co_filename):
+            values = frame.f_locals
+            outer = code.co_qualname.rpartition(".<locals>.")[0]
+            for name in code.co_freevars:
+                if _is_container(values.get(name)):
+                    yield Captured(f"{name} of {outer}()", values[name])
+        frame = frame.f_back
 
 
 _known: tuple[float, int, tuple[Kept, ...]] = (0.0, 0, ())

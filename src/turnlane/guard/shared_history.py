@@ -10,13 +10,14 @@ import functools
 import itertools
 import json
 import re
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from turnlane.guard import journals, locks, requests, runs, stacks
 from turnlane.guard.journal import Sighting
-from turnlane.guard.long_lived import Kept, containers, joined, last_items, texts
+from turnlane.guard.long_lived import Captured, Kept, captured, containers, joined, last_items, texts
 from turnlane.guard.long_lived import forget as forget_containers
 from turnlane.guard.meetings import different_users, is_mixed, with_stacks
 from turnlane.guard.requests import Request
@@ -99,7 +100,8 @@ def asked(body: bytes) -> None:
         if next(_calls) > FIRST_CALLS and not _recent.may_be_in(body, own):
             return
         others = _recent.others(request)
-    changed = [kept for kept in containers() if _has_changed(kept)]
+    found = (*containers(), *captured(sys._getframe(1)))
+    changed = [kept for kept in found if _has_changed(kept)]
     # What a shared agent remembers is in its prompt by itself, whoever else keeps it as well.
     if others and changed and len(body) <= MAX_PROMPT and not is_mixed(runs.enclosing()):
         _look(request, own, others, body, _stack(), changed)
@@ -122,7 +124,12 @@ def _stack() -> Stack:
 
 
 def _look(
-    request: Request, own: frozenset[str], others: list[Said], body: bytes, stack: Stack, changed: list[Kept]
+    request: Request,
+    own: frozenset[str],
+    others: list[Said],
+    body: bytes,
+    stack: Stack,
+    changed: list[Kept | Captured],
 ) -> None:
     prompt = _prompt(body)
     for kept in changed:
@@ -134,8 +141,11 @@ def _look(
             return
 
 
-def _has_changed(kept: Kept) -> bool:
-    """Whether it is another than at the last model call: most containers of a program are constants."""
+def _has_changed(kept: Kept | Captured) -> bool:
+    """Whether it is another than at the last model call: most containers of a program are constants.
+
+    One that a function has captured must be the same object as then: it may be made anew for each request.
+    """
     value = kept.value()
     if kept.name in _told or not issubclass(type(value), list | deque | dict):
         return False
@@ -145,7 +155,9 @@ def _has_changed(kept: Kept) -> bool:
     else:
         now = (id(value), len(value), id(value[-1]) if value else 0)
     before, _states[kept.name] = _states.get(kept.name), now
-    return before is not None and before != now
+    if before is None or before == now:
+        return False
+    return before[0] == now[0] or isinstance(kept, Kept)
 
 
 def _holds_lists(values: Iterable[Any]) -> bool:
@@ -186,7 +198,7 @@ def own_texts(request: Request) -> frozenset[str]:
     return known if isinstance(known, frozenset) else frozenset()
 
 
-def _report(request: Request, kept: Kept, found: Said, stack: Stack) -> None:
+def _report(request: Request, kept: Kept | Captured, found: Said, stack: Stack) -> None:
     journals.report(
         Sighting(
             code="TL202",
