@@ -81,6 +81,19 @@ RIGHT_IN_REQUESTS = {
         client = OpenAI()
         requests(lambda: ask_sync(client))
     """,
+    "a cache that threads fill all at once": """
+        import functools
+        all_of_them = threading.Barrier(4)
+        @functools.cache
+        def client():
+            all_of_them.wait()
+            return OpenAI()
+        threads = [threading.Thread(target=requests, args=(lambda: ask_sync(client()),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    """,
     "one for each thread": """
         local = threading.local()
         def piece():

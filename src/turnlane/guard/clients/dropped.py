@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import math
+import threading
+import time
 import weakref
 from collections import Counter
 from typing import Any, Final
@@ -27,19 +30,20 @@ MOST_COLLECTIONS: Final = 5
 class Held:
     """One client, until it is closed or dropped."""
 
-    __slots__ = ("closed", "place", "ref", "request", "used", "work")
+    __slots__ = ("began", "closed", "place", "ref", "request", "used", "work")
 
     def __init__(self, client: Any, place: Place) -> None:
         self.place = place
         self.used = self.closed = False
         self.request: Request | None = requests.current.get()
+        self.began = self.request.started if self.request is not None else time.monotonic()
         self.work = _task() or (self.request.id if self.request is not None else None)
         self.ref = weakref.ref(client, self._gone)
 
     def _gone(self, _: object) -> None:
         self.place.held.discard(self)
         if self.used and not self.closed and not self.place.told:
-            self.place.dropped.append(self.work)
+            self.place.drop(self)
 
 
 class Patience:
@@ -60,13 +64,17 @@ class Patience:
 class Place:
     """One line of a program that makes clients."""
 
-    __slots__ = ("at_end", "dropped", "held", "label", "made", "told", "working")
+    __slots__ = ("again", "at_end", "dropped", "first_drop", "held", "label", "made", "threads", "told", "working")
 
     def __init__(self, made: Stack, label: str) -> None:
         self.made = made
         self.label = label
         self.held: set[Held] = set()
         self.dropped: list[int | str | None] = []
+        self.first_drop = math.inf
+        self.again = 0
+        """How many were dropped by work that began after the first was dropped."""
+        self.threads: set[int] = set()
         self.working, self.at_end = Patience(), Patience()
         self.told = False
 
@@ -79,6 +87,18 @@ class Place:
         return sum(
             1 for held in found if held.request is None or held.request.ended or of_request[held.request] > 1
         )
+
+    def drop(self, held: Held) -> None:
+        """One was used, and nobody holds it any more."""
+        self.first_drop = min(self.first_drop, time.monotonic())
+        self.again += held.began > self.first_drop
+        self.dropped.append(held.work)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether each piece of work drops its own. Threads that fill a cache at once do it once, and keep one."""
+        kept = len(self.threads) > 1 and any(held.used for held in tuple(self.held))
+        return self.again >= ENOUGH or not kept
 
     @property
     def suspicious(self) -> bool:
@@ -113,6 +133,7 @@ def made(client: Any) -> None:
     place = _places.get(where)
     if place is None:
         place = _places[where] = Place(watched.made, label_of(watched))
+    place.threads.add(threading.get_ident())
     held = Held(client, place)
     place.held.add(held)
     _held[client] = held
@@ -147,7 +168,10 @@ def judge(place: Place, *, at_end: bool = False) -> None:
         gc.collect()
         patience.collected(place.open)
     enough = len(set(place.dropped)) > ENOUGH if at_end else len(place.dropped) >= ENOUGH
-    if enough:
+    if enough and not place.goes_on and patience.collections < MOST_COLLECTIONS:
+        gc.collect()
+        patience.collected(place.open)
+    if enough and place.goes_on:
         place.told = True
         journals.report_aside(_sighting(place))
 
