@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -113,3 +115,44 @@ async def test_a_row_that_all_read_before_it_is_written_again(watched: Watched) 
     for user in ("bob", "cleo", "dan", "eve"):
         await turn({"row": store["row"]}, "row", f"I am {user}", user_id=user)
     assert watched.codes == {"TL206"}
+
+
+class Refused(Exception):
+    """A store that has another version than this state follows."""
+
+
+async def two_at_once(store: dict[str, Any], *, versions: bool = False, lock: bool = False) -> None:
+    """Two messages of one conversation, and a third that shows what became of them."""
+    turns = asyncio.Lock()
+    begun = asyncio.Barrier(2)
+
+    async def say(text: str, *, together: bool) -> None:
+        with requests.within(Request("asgi", "POST /chat", keys={"conversation_id": "c-1"})) as request:
+            async with turns if lock else contextlib.nullcontext():
+                made, before = agent(), store.get("c-1")
+                if before is not None:
+                    await made.load_state(before)
+                if together and not lock:
+                    await begun.wait()
+                await made.run(task=text)
+                state = await made.save_state()
+                if versions and store.get("c-1") is not before:
+                    request.status = 409
+                    return
+                store["c-1"] = state
+
+    await say("I am Ann", together=False)
+    await asyncio.gather(say("Where is my parcel?", together=True), say("It is a green one.", together=True))
+    await say("Thank you", together=False)
+
+
+async def test_a_turn_that_is_written_over(watched: Watched) -> None:
+    await two_at_once({})
+    assert "a turn is lost" in watched.hazard("TL206")["message"]
+    assert watched.codes == {"TL206"}
+
+
+@pytest.mark.parametrize("right", ["versions", "lock"])
+async def test_turns_of_one_conversation_that_are_kept_apart(watched: Watched, right: str) -> None:
+    await two_at_once({}, **{right: True})
+    assert watched.hazards == []
