@@ -100,7 +100,7 @@ def asked(body: bytes) -> None:
         if next(_calls) > FIRST_CALLS and not _recent.may_be_in(body, own):
             return
         others = _recent.others(request)
-    found = (*containers(), *captured(sys._getframe(1)))
+    found: list[Kept | Captured] = [*containers(), *captured(sys._getframe(1))]
     changed = [kept for kept in found if _has_changed(kept)]
     # What a shared agent remembers is in its prompt by itself, whoever else keeps it as well.
     if others and changed and len(body) <= MAX_PROMPT and not is_mixed(runs.enclosing()):
