@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
 import contextlib
 import functools
 import importlib
@@ -192,6 +193,23 @@ def test_a_thread_that_is_long_in_beginning_is_no_hazard(attentive: Watched) -> 
         Late().start()
 
     asyncio.run(beside(starts_one()))
+    assert attentive.hazards == []
+
+
+def test_a_pool_that_waits_for_another_to_begin_a_thread_is_no_hazard(attentive: Watched) -> None:
+    held = threading.Event()
+
+    def hold() -> None:
+        with concurrent.futures.thread._global_shutdown_lock:
+            held.set()
+            time.sleep(8 * THRESHOLD)
+
+    async def hands_over() -> None:
+        threading.Thread(target=hold).start()
+        held.wait()
+        await asyncio.to_thread(int)
+
+    asyncio.run(beside(hands_over()))
     assert attentive.hazards == []
 
 

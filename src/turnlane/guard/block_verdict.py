@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from turnlane.guard import loop_owners, objects, requests, self_deadlock, stacks
@@ -34,6 +35,8 @@ _SETTING_UP: Final = ("create_default_context", "create_ssl_context", "load_defa
 _LOADED_ONCE: Final = functools.cached_property.__get__.__code__
 """Until Python 3.12 all instances of a class wait here for the one that another thread prepares: the SDK loads its
 parts so."""
+_HANDS_OVER: Final = inspect.unwrap(ThreadPoolExecutor.submit).__code__
+"""All pools of a process wait here while one of them begins a thread."""
 _THREAD_START: Final = threading.Thread.start.__code__
 _WAIT_OF_START: Final = 3
 """Frames of a thread's start, and of the event and the condition that it waits for."""
@@ -94,7 +97,7 @@ def _computes(inside: Stack, users: int | None, seconds: float, threshold: float
 def excused(inside: Stack) -> bool:
     """Whether it imports, sets up a client, is debugged, asks at the terminal, starts or ends a server, or waits
     for a thread to begin, which only a busy machine makes long."""
-    if not inside or inside[0][0] is _LOADED_ONCE:
+    if not inside or inside[0][0] in (_LOADED_ONCE, _HANDS_OVER):
         return True
     if any(code is _THREAD_START for code, _ in inside[:_WAIT_OF_START]):
         return True
