@@ -20,7 +20,8 @@ import pytest
 import uvloop
 
 from turnlane import guard
-from turnlane.guard import holders
+from turnlane.guard import holders, requests
+from turnlane.guard.requests import Request
 
 from .conftest import Watched
 
@@ -143,6 +144,13 @@ def test_what_does_not_hold_the_loop(attentive: Watched, run: Run, work: Callabl
 def test_a_script_alone_holds_up_nobody(attentive: Watched) -> None:
     asyncio.run(waits())
     assert attentive.hazards == []
+
+
+@pytest.mark.parametrize(("other", "codes"), [(False, set()), (True, {"TL108"})])
+def test_a_loop_for_one_request(attentive: Watched, other: bool, codes: set[str]) -> None:
+    with requests.within(Request("flask", "GET /")):
+        asyncio.run(beside(waits()) if other else waits())
+    assert attentive.codes == codes
 
 
 def test_an_import_is_no_hazard(attentive: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,12 +125,13 @@ def deadlocked(owner: Owner, inside: Stack) -> bool:
 
 
 def anybody_waits(owner: Owner) -> bool:
-    """Whether the loop has other work: a script's only task holds up nobody, nor does a notebook's cell."""
+    """Whether the loop has other work: a script's only task holds up nobody, nor does a notebook's cell, nor the
+    only task of a loop that serves one request."""
     if _run_goes_on(owner):
         return True
     if loop_owners.in_notebook():
         return False
-    if any(request.host not in _ALONE for request in tuple(requests.active)):
+    if not owner.of_one_request and any(request.host not in _ALONE for request in tuple(requests.active)):
         return True
     return _has_other_tasks(owner)
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from turnlane.guard import journals
+from turnlane.guard import journals, requests
 from turnlane.guard.stacks import NO_STACK, Stack
 
 
@@ -24,9 +24,10 @@ class Owner:
         native: the same thread for the operating system.
         pid: the process.
         by_runner: whether `asyncio.run` (or a runner) started it, which ends and closes it too.
+        of_one_request: whether it was started for one request, as by a view that is no coroutine.
     """
 
-    __slots__ = ("by_runner", "loop", "native", "pid", "stack", "thread", "thread_name")
+    __slots__ = ("by_runner", "loop", "native", "of_one_request", "pid", "stack", "thread", "thread_name")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: Stack) -> None:
         self.loop = weakref.ref(loop)
@@ -36,6 +37,7 @@ class Owner:
         self.native = threading.get_native_id()
         self.thread_name = threading.current_thread().name
         self.by_runner = any(code.co_qualname == "Runner.run" for code, _ in stack[:8])
+        self.of_one_request = self.by_runner and requests.current.get() is not None
 
     @property
     def in_main_thread(self) -> bool:

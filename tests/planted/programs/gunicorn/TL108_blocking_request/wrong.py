@@ -23,7 +23,7 @@ app = FastAPI(lifespan=lifespan)
 
 def fingerprint(text: str) -> str:
     digest = text.encode()
-    for _ in range(800_000):
+    for _ in range(3_000_000):
         digest = hashlib.sha256(digest).digest()
     return digest.hex()
 
