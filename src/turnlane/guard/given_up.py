@@ -36,7 +36,7 @@ def asked() -> None:
     if work is None:
         return
     work.asked += 1
-    if work.timed_out is not None and _nobody_comes_back(*work.timed_out):
+    if work.timed_out is not None and _nobody_comes_back(*work.timed_out[:2]):
         work.given_up, work.timed_out = work.timed_out[2], None
     # One that a framework hands over for each single call asks no more than what was on its way.
     if work.given_up is not None and work.asked > 1 and time.monotonic() - work.given_up > NOTICED_WITHIN:
@@ -58,7 +58,7 @@ def _gives_up(original: Any) -> Any:
     return cancel
 
 
-def _nobody_comes_back(reference: weakref.ref[Any], request: Request | None, when: float) -> bool:
+def _nobody_comes_back(reference: weakref.ref[Any], request: Request | None) -> bool:
     """Whether the request is answered that has waited for a future in vain, and nobody keeps that future."""
     future = reference()
     if future is None or request is None or not request.ended:
