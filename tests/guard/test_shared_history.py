@@ -16,7 +16,7 @@ from autogen_agentchat.agents import AssistantAgent
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from tests.guard.conftest import Watched
 
-from turnlane.guard import long_lived, requests, shared_history
+from turnlane.guard import long_lived, requests, runs, shared_history
 from turnlane.guard.requests import Request
 from turnlane.practice import PracticeProvider, Rule
 
@@ -135,6 +135,37 @@ def test_messages_that_a_function_has_captured(watched: Watched) -> None:
             turn(f"My secret word is zebra of {user}")
     assert watched.codes == {"TL202"}
     assert watched.hazard("TL202")["object"].endswith("history of serve()")
+
+
+def test_messages_that_the_waiting_handler_has_captured(watched: Watched) -> None:
+    """Some frameworks ask the model in a task of their own."""
+    history: list[str] = []
+    agent = Assistant()
+
+    async def turn(text: str) -> None:
+        history.append(text)
+        await agent.run(list(history))
+
+    for user in ("ann", "bob", "eve"):
+        with of_user(user, f"My secret word is zebra of {user}"):
+            asyncio.run(turn(f"My secret word is zebra of {user}"))
+    assert watched.codes == {"TL202"}
+
+
+class Assistant:
+    """An agent that asks the model in a task."""
+
+    async def run(self, messages: list[str]) -> None:
+        run = runs.begin(self, "agent", "run", (), stateless=True)
+        token = runs.set_current(run)
+
+        async def ask_model(body: bytes) -> None:
+            shared_history.asked(body)
+
+        await asyncio.create_task(ask_model(json.dumps({"model": "m", "messages": messages}).encode()))
+        runs.unset_current(token)
+        assert run is not None
+        runs.end(run, "ended")
 
 
 def test_captured_messages_that_are_made_for_each_request(watched: Watched) -> None:

@@ -73,9 +73,9 @@ class Captured(NamedTuple):
         return self.held
 
 
-def captured(frame: FrameType | None) -> Iterator[Captured]:
-    """The lists and dicts that the program's functions on this stack have captured."""
-    while frame is not None:
+def captured(frames: Iterable[FrameType]) -> Iterator[Captured]:
+    """The lists and dicts that the program's functions in these frames have captured."""
+    for frame in frames:
         code = frame.f_code
         if code.co_freevars and stacks.is_users(code.co_filename):
             values = frame.f_locals
@@ -83,7 +83,6 @@ def captured(frame: FrameType | None) -> Iterator[Captured]:
             for name in code.co_freevars:
                 if _is_container(values.get(name)):
                     yield Captured(f"{name} of {outer}()", values[name])
-        frame = frame.f_back
 
 
 _known: tuple[float, int, tuple[Kept, ...]] = (0.0, 0, ())

@@ -148,7 +148,7 @@ class Lines:
     def __init__(self, coroutine: Any, plan: Plan) -> None:
         self.plan = plan
         self.seen: set[tuple[types.CodeType, int]] = set()
-        self.frames = [frame for frame in _frames(coroutine) if frame.f_code in plan.uses]
+        self.frames = [frame for frame in frames_of(coroutine) if frame.f_code in plan.uses]
         self.tracing = False
 
     def __enter__(self) -> None:
@@ -193,10 +193,10 @@ def _look(watch: Watch) -> dict[Identity, dict[Any, Any] | None]:
 
 def _waiting(coroutine: Any, plan: Plan) -> Waiting:
     """Where a coroutine waits, in the code that the plan knows."""
-    return tuple((frame.f_code, frame.f_lasti) for frame in _frames(coroutine) if frame.f_code in plan.uses)
+    return tuple((frame.f_code, frame.f_lasti) for frame in frames_of(coroutine) if frame.f_code in plan.uses)
 
 
-def _frames(coroutine: Any) -> Iterator[types.FrameType]:
+def frames_of(coroutine: Any) -> Iterator[types.FrameType]:
     """The frames of a coroutine that waits and of those that it awaits, outermost first."""
     step = coroutine
     for _ in range(MAX_DEPTH):

@@ -6,19 +6,22 @@ asked with it. A store that is keyed by conversation never shows the last.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import json
 import re
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any, Final, NamedTuple
 
 from turnlane.guard import journals, locks, requests, runs, stacks
 from turnlane.guard.journal import Sighting
 from turnlane.guard.long_lived import Captured, Kept, captured, containers, joined, last_items, texts
 from turnlane.guard.long_lived import forget as forget_containers
+from turnlane.guard.lost_updates import frames_of
 from turnlane.guard.meetings import different_users, is_mixed, with_stacks
 from turnlane.guard.requests import Request
 from turnlane.guard.stacks import Stack
@@ -100,11 +103,24 @@ def asked(body: bytes) -> None:
         if next(_calls) > FIRST_CALLS and not _recent.may_be_in(body, own):
             return
         others = _recent.others(request)
-    found: list[Kept | Captured] = [*containers(), *captured(sys._getframe(1))]
+    found: list[Kept | Captured] = [*containers(), *captured(_waiting())]
     changed = [kept for kept in found if _has_changed(kept)]
     # What a shared agent remembers is in its prompt by itself, whoever else keeps it as well.
     if others and changed and len(body) <= MAX_PROMPT and not is_mixed(runs.enclosing()):
         _look(request, own, others, body, _stack(), changed)
+
+
+def _waiting() -> Iterator[FrameType]:
+    """Who waits for this model call: in this task or thread, and in the task that the run began in."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+    run = runs.enclosing()
+    outermost = None if run is None else (run, *run.ancestors())[-1]
+    task = None if outermost is None else outermost.task
+    if task is not None and outermost is not None and outermost.loop is asyncio._get_running_loop():
+        yield from frames_of(task.get_coro())
 
 
 @functools.lru_cache(maxsize=8 * MAX_REQUESTS)
