@@ -297,3 +297,29 @@ async def test_a_program_that_listens_before_it_can_answer_is_waited_for(tmp_pat
     (request,) = outcome.requests
     assert request.answer == "Hello"
     assert request.seconds < 0.9
+
+
+TOUCHY = """
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        os._exit(1)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Hello")
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+async def test_a_program_that_dies_of_what_it_never_expects_is_asked_for_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "touchy.py").write_text(TOUCHY)
+    start = f"{sys.executable} touchy.py {{port}}"
+    options = ProbeOptions(url="http://127.0.0.1:{port}/chat", start=start, directory=str(tmp_path))
+    (request,) = (await level(options, Conditions(turns=1))).requests
+    assert request.answer == "Hello"

@@ -10,6 +10,7 @@ from typing import Final
 from turnlane.probe.conditions import Conditions
 from turnlane.probe.drive import Session
 from turnlane.probe.outcome import LevelOutcome
+from turnlane.probe.readiness import ask_for_nothing
 from turnlane.probe.report import Evidence
 from turnlane.probe.target import Target
 from turnlane.probe.verdict import Sign
@@ -88,20 +89,11 @@ async def _slowest(session: Session, seconds: float) -> float:
 
 
 async def _asked(target: Target) -> float:
-    """How long the program takes to refuse what is no request.
-
-    The server's own code does that, in the same loop: no handler of the program runs, which might not bear a
-    request that it never expects.
-    """
+    """How long the program takes to refuse what is no request; it does so in the loop that does all its work."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(_BOUND):
-            reader, writer = await asyncio.open_connection(target.host, target.port)
-            try:
-                writer.write(b"NO REQUEST\r\n\r\n")
-                await reader.read()
-            finally:
-                writer.close()
+            await ask_for_nothing(target.host, target.port)
     except (OSError, TimeoutError):
         return 0.0  # a program that does not even refuse says nothing about its loop
     return time.monotonic() - started
