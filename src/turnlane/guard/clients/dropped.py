@@ -55,25 +55,28 @@ class Patience:
         self.next = SUSPICIOUS
         self.collections = 0
 
-    def collected(self, still_open: int) -> None:
-        """It was asked; so many were held after all."""
-        self.collections += 1
-        self.next = max(still_open + ENOUGH, still_open * 3 // 2)
+    def collect(self, place: Place) -> None:
+        """Ask it. Only when it has found nothing, it was asked in vain."""
+        before = place.open
+        gc.collect()
+        self.collections += place.open == before
+        self.next = max(place.open + ENOUGH, place.open * 3 // 2)
 
 
 class Place:
     """One line of a program that makes clients."""
 
-    __slots__ = ("again", "at_end", "dropped", "first_drop", "held", "label", "made", "threads", "told", "working")
+    __slots__ = ("again", "at_end", "dropped", "first_end", "held", "label", "made", "threads", "told", "working")
 
     def __init__(self, made: Stack, label: str) -> None:
         self.made = made
         self.label = label
         self.held: set[Held] = set()
         self.dropped: list[int | str | None] = []
-        self.first_drop = math.inf
+        self.first_end = math.inf
+        """When the first piece of work that had used one was done."""
         self.again = 0
-        """How many were dropped by work that began after the first was dropped."""
+        """How many were dropped by work that began after that."""
         self.threads: set[int] = set()
         self.working, self.at_end = Patience(), Patience()
         self.told = False
@@ -90,9 +93,14 @@ class Place:
 
     def drop(self, held: Held) -> None:
         """One was used, and nobody holds it any more."""
-        self.first_drop = min(self.first_drop, time.monotonic())
-        self.again += held.began > self.first_drop
+        self.first_end = min(self.first_end, time.monotonic())
+        self.again += held.began > self.first_end
         self.dropped.append(held.work)
+
+    def ended(self, request: Request) -> None:
+        """A request is done."""
+        if math.isinf(self.first_end) and any(held.used and held.request is request for held in tuple(self.held)):
+            self.first_end = time.monotonic()
 
     @property
     def goes_on(self) -> bool:
@@ -165,12 +173,10 @@ def judge(place: Place, *, at_end: bool = False) -> None:
         return
     patience = place.at_end if at_end else place.working
     if patience.collections < MOST_COLLECTIONS and place.open >= patience.next:
-        gc.collect()
-        patience.collected(place.open)
+        patience.collect(place)
     enough = len(set(place.dropped)) > ENOUGH if at_end else len(place.dropped) >= ENOUGH
-    if enough and not place.goes_on and patience.collections < MOST_COLLECTIONS:
-        gc.collect()
-        patience.collected(place.open)
+    if at_end and enough and not place.goes_on:
+        patience.collect(place)
     if enough and place.goes_on:
         place.told = True
         journals.report_aside(_sighting(place))
@@ -189,8 +195,9 @@ def _sighting(place: Place) -> Sighting:
     )
 
 
-def _request_ended(_: Request) -> None:
+def _request_ended(request: Request) -> None:
     for place in tuple(_places.values()):
+        place.ended(request)
         if place.suspicious:
             judge(place)
 
