@@ -38,7 +38,8 @@ WRONG = {
             with requests.within(requests.Request("test", "POST /chat", keys={})):
                 await ask(await asyncio.to_thread(piece))
         async def main():
-            await asyncio.gather(*(user() for _ in range(20)))
+            for _ in range(2):
+                await asyncio.gather(*(user() for _ in range(20)))
         asyncio.run(main())
     """,
     "a loop for each": """
