@@ -250,12 +250,17 @@ def no_coroutine(entry: str, main: Any, stack: Stack) -> Sighting:
     kind = type(main).__name__
     return _sighting(
         "TL109",
-        f"{entry} was given {_a(kind)}, not a coroutine: the call that made it has run to its end, and its "
-        "result is lost.",
+        f"{entry} was given {_a(kind)}, not a coroutine: {_what_of(main)}",
         stack,
         ("here", stack),
         object=kind,
     )
+
+
+def _what_of(made: Any) -> str:
+    if hasattr(made, "__await__") or hasattr(made, "__aiter__"):
+        return "it has to be awaited or iterated in a coroutine."
+    return "the call that made it has run to its end, and its result is lost."
 
 
 def look_at(error: BaseException | None) -> None:

@@ -208,7 +208,9 @@ def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
     if watched.role == "context" and other.running and of_one_conversation(run, other):
         return overlapped(run, other, watched, label)
     at_once = "at once" if other.running else "one after the other, with what the first has left in it"
-    message = f"{other.label} and {run.label} use one {kind}, {label}, {at_once}."
+    # Who writes to a memory directly is in a run of the memory itself.
+    first = "a call from outside" if other.label == label else other.label
+    message = f"One {kind}, {label}, is used by {first} and by {run.label}, {at_once}."
     return sighting_of_two("TL203", message, run, other, watched, label=label)
 
 
@@ -284,7 +286,9 @@ def lost_its_reader(run: Run) -> bool:
 
 def left_by_reader(run: Run, last: Run, watched: Watched, label: str) -> Sighting:
     """An agent or team goes on that was in the middle of a run when the reader of its stream went away."""
-    message = f"The reader of {label}'s stream left before its end, and it is used again as that run left it."
+    message = (
+        f"The reader of {label}'s stream left before its end, and it is used again without the rest of that run."
+    )
     return sighting_of_two("TL502", message, run, last, watched, first="the run whose reader left")
 
 

@@ -32,7 +32,7 @@ def one_mode(run: Run) -> None:
         return
     message = (
         f"One request runs agents in both modes: {other.label}.{other.entry}, then {run.label}.{run.entry}. "
-        "The sync form stops the event loop for everybody while it waits."
+        "While the sync form waits, an event loop in its thread stands still for everybody."
     )
     journals.report(sighting_of_two("TL107", message, run, other, run.watched, first="the run in the other mode"))
 
