@@ -45,6 +45,11 @@ def present() -> Carried | None:
     return getattr(_present, "work", None)
 
 
+def was_handed_over() -> bool:
+    """Whether somebody's work has started this thread."""
+    return getattr(_present, "started", False)
+
+
 def install() -> None:
     """Watch the hand-over to threads."""
     replace(ThreadPoolExecutor, "submit", _watched_submit)
@@ -126,6 +131,11 @@ def work_of(future: Any) -> Carried | None:
     return found() if found is not None else None
 
 
+def future_of(work: Carried) -> Any:
+    """The future that stands for work in a pool's thread; None when it is gone."""
+    return next((future for future, found in tuple(_works.items()) if found() is work), None)
+
+
 def timed_out(future: Any) -> None:
     """A wait for the work of a pool's thread has ended before the work: who waited may wait again."""
     work = work_of(future) if not future.done() else None
@@ -163,6 +173,7 @@ def _watched_bootstrap(original: Any) -> Any:
     @functools.wraps(original)
     def _bootstrap_inner(self: Any) -> Any:
         values = _starting.pop(id(self), None)
+        _present.started = values is not None
         context = getattr(self, "_context", None)  # Python 3.14: what the thread's function runs in
         if values is not None and context is not None:
             context.run(_set, values)

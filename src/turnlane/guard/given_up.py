@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import time
 import weakref
 from concurrent.futures import Future
-from concurrent.futures.thread import _WorkItem
 from types import ModuleType
 from typing import Any, Final
 
-from turnlane.guard import executors, going_on, journals, late_effects, leftovers, meetings, requests, runs, stacks
+from turnlane.guard import (
+    executors,
+    going_on,
+    journals,
+    late_effects,
+    left_threads,
+    meetings,
+    requests,
+    runs,
+    stacks,
+)
 from turnlane.guard.executors import Carried
 from turnlane.guard.imports import when_imported
 from turnlane.guard.journal import Sighting
@@ -63,12 +71,7 @@ def _nobody_comes_back(reference: weakref.ref[Any], request: Request | None) -> 
     future = reference()
     if future is None or request is None or not request.ended:
         return False
-    return not any(leftovers.keeps(holder) and not _is_pools(holder) for holder in gc.get_referrers(future))
-
-
-def _is_pools(holder: object) -> bool:
-    """Whether a holder of a future is what its pool keeps while the work lasts."""
-    return isinstance(holder, _WorkItem) or (isinstance(holder, dict) and isinstance(holder.get("fn"), Carried))
+    return not left_threads.kept(future)
 
 
 def _anyio(module: ModuleType) -> None:

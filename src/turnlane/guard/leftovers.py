@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import gc
 import sys
-import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any, Final
 
 from turnlane.guard import (
     answers,
     going_on,
     journals,
+    left_threads,
     lost_updates,
     meetings,
     requests,
@@ -26,16 +24,15 @@ from turnlane.guard import (
     tools,
     unawaited,
 )
+from turnlane.guard.held_tasks import held
 from turnlane.guard.journal import Sighting
 from turnlane.guard.patching import replace
 from turnlane.guard.requests import Request
-from turnlane.guard.runs import Run, ToolCall
+from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack
 from turnlane.guard.unawaited import Made
 
 MAX_ALONE: Final = 256
-WAITERS: Final = 8
-"""So many tasks that wait for each other are followed to find the outermost."""
 
 
 _KINDS: Final = ("agent", "team", "chat")
@@ -62,6 +59,8 @@ def uninstall() -> None:
 
 def _began(run: Run) -> None:
     """A run that begins when its request is answered already: its task was made, and nobody waited for it."""
+    if run.parent is None and run.watched.role in _KINDS:
+        left_threads.note(run)
     if run.request is not None and run.request.ended and run.watched.role != "client" and run.parent is None:
         _look(run, f"began after its request {run.request.name} had been answered")
 
@@ -134,7 +133,7 @@ def _before_handling(original: Any) -> Any:
 
 
 def _tell_failed(run: Run) -> None:
-    _tell(run, f"failed with {retries.name_of(run)}, which nobody has asked for")
+    _tell(run, f"failed with {retries.name_of(run)}, which nobody has asked for", f"task {run.task_name}")
 
 
 def _unasked() -> None:
@@ -155,9 +154,12 @@ def _is_outermost(run: Run) -> bool:
 
 
 def _look(run: Run, what: str) -> None:
-    if run.task is None or "left_behind" in run.notes or held(run.task):
+    if "left_behind" in run.notes:
         return
-    _tell(run, what)
+    if run.task is not None and not held(run.task):
+        _tell(run, what, f"task {run.task_name}")
+    elif left_threads.is_left(run):
+        _tell(run, what, f"thread {run.thread}")
 
 
 def _tell_unbegun(made: Made) -> None:
@@ -165,9 +167,9 @@ def _tell_unbegun(made: Made) -> None:
     _report(made, f"{made.label} had not begun when its loop closed.", made.stack, None)
 
 
-def _tell(run: Run, what: str) -> None:
+def _tell(run: Run, what: str, where: str) -> None:
     run.notes["left_behind"] = True
-    message = f"{run.label} {what}, and nobody holds its task {run.task_name}."
+    message = f"{run.label} {what}, and nobody holds its {where}."
     _report(run, message, run.place_stack, run.task_name)
 
 
@@ -184,94 +186,3 @@ def _report(left: Run | Made, message: str, stack: Stack, task: str | None) -> N
             task=task,
         )
     )
-
-
-def held(task: Any) -> bool:
-    """Whether the program keeps `task`, or one that waits for it, somewhere: in a variable, a set, an object."""
-    outermost = task
-    for _ in range(WAITERS):
-        waiter = _waiter(outermost)
-        if waiter is None:
-            break
-        outermost = waiter
-    for callback in getattr(outermost, "_callbacks", None) or ():
-        function = callback[0] if isinstance(callback, tuple) else callback
-        if "run_until_complete" in getattr(function, "__qualname__", ""):
-            return True  # its loop runs for this task alone, and may hold it where nobody can look
-    if any(_in_group(one) for one in (task, outermost)):
-        return True
-    running = getattr(asyncio.tasks, "_current_tasks", None)
-    for holder in gc.get_referrers(outermost):  # no closure here: it would hold the task itself
-        if holder is not running and holder is not outermost.get_coro() and keeps(holder):
-            return True
-    return False
-
-
-def _in_group(task: Any) -> bool:
-    """Whether a task group waits for it."""
-    for callback in getattr(task, "_callbacks", None) or ():
-        function = callback[0] if isinstance(callback, tuple) else callback
-        if any(type(part).__name__ == "TaskGroup" for part in _parts(function)):
-            return True
-    return False
-
-
-def _waiter(task: Any) -> Any:
-    """The task that waits for this one: with `await`, `gather`, `wait_for`."""
-    futures, seen = [task], set()
-    while futures:
-        future = futures.pop()
-        if id(future) in seen:
-            continue
-        seen.add(id(future))
-        for callback in getattr(future, "_callbacks", None) or ():
-            function = callback[0] if isinstance(callback, tuple) else callback
-            for part in _parts(function):
-                if isinstance(part, asyncio.Task) and part is not task:
-                    return part
-                if isinstance(part, asyncio.Future):
-                    futures.append(part)
-    return None
-
-
-def _parts(function: Any) -> Iterator[Any]:
-    """What a callback of a future belongs to: a task that wakes up, a future that is set by it, a group."""
-    if isinstance(function, functools.partial):
-        yield from function.args
-        function = function.func
-    owner = getattr(function, "__self__", None)
-    if owner is not None:
-        yield owner
-        yield getattr(owner, "_parent_task", None)
-    for cell in getattr(function, "__closure__", None) or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:
-            continue
-
-
-_STEPS: Final = (Run, ToolCall, weakref.ref, types.FrameType, types.BuiltinMethodType, asyncio.Handle)
-_MACHINERY: Final = ("TaskStepMethWrapper", "TaskWakeupMethWrapper", "Context", "hamt", "hamt_bitmap_node")
-
-
-def keeps(holder: Any) -> bool:
-    """Whether `holder` is a place where a program keeps things, rather than a step of the loop's own machinery."""
-    if isinstance(holder, _STEPS) or type(holder).__name__ in _MACHINERY:
-        return False
-    module = getattr(type(holder), "__module__", "") or ""
-    if module.partition(".")[0] in _LOOPS or module.startswith("turnlane.guard"):
-        return False
-    if isinstance(holder, types.MethodType) and holder.__func__.__module__ == "asyncio.tasks":
-        return False  # a step of a task that is written in Python
-    if isinstance(holder, types.CellType | types.MethodType):
-        for outer in gc.get_referrers(holder):
-            if isinstance(outer, types.FunctionType | tuple | dict | list | set):
-                return True
-        return False
-    if isinstance(holder, types.CoroutineType):
-        return holder.cr_frame is not None
-    return isinstance(holder, _CONTAINERS) or hasattr(holder, "__dict__")
-
-
-_LOOPS: Final = ("asyncio", "_asyncio", "uvloop", "anyio")
-_CONTAINERS: Final = (dict, set, list, tuple, types.AsyncGeneratorType, types.GeneratorType)

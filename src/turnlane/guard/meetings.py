@@ -209,8 +209,8 @@ def shared_part(run: Run, other: Run, watched: Watched, label: str) -> Sighting:
         return overlapped(run, other, watched, label)
     at_once = "at once" if other.running else "one after the other, with what the first has left in it"
     # Who writes to a memory directly is in a run of the memory itself.
-    first = "a call from outside" if other.label == label else other.label
-    message = f"One {kind}, {label}, is used by {first} and by {run.label}, {at_once}."
+    first = "A call from outside" if other.label == label else other.label
+    message = f"{first} and {run.label} use one {kind}, {label}, {at_once}."
     return sighting_of_two("TL203", message, run, other, watched, label=label)
 
 

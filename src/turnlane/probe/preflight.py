@@ -73,9 +73,7 @@ async def _advice(session: Session, request: RequestRecord) -> str:
         sent = f" --json '{json.dumps(found.json)}'" if found.json is not None else f" --method {found.method}"
         return f" Its own description says: --url {shown_address(session.target.origin)}{found.url}{sent}"
     if takes_form(document, session.target.path):
-        return (
-            " It takes a form, and the probe sends JSON: name the function that answers, as my_app:handler."
-        )
+        return " It takes a form, and the probe sends JSON: name the function that answers, as my_app:handler."
     paths = paths_of(document)
     return f" It has: {', '.join(paths[:12])}." if paths else ""
 
