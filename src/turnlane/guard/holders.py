@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from turnlane.guard.objects import Watched, known
 from turnlane.guard.stacks import is_users
+from turnlane.guard.thread_times import not_the_programs
 
 DEPTH: Final = 3
 
@@ -25,12 +26,13 @@ def keys_of(thing: object) -> list[object]:
     Costs about 30 ms for each level of holders in a program of ordinary size.
     """
     found: list[object] = []
-    for mapping, held in _mappings(thing):
-        keys = _keys_of_like(mapping, held)
-        if len(keys) > len(found):
-            found = keys
-        if len(found) > 1:
-            break
+    with not_the_programs():
+        for mapping, held in _mappings(thing):
+            keys = _keys_of_like(mapping, held)
+            if len(keys) > len(found):
+                found = keys
+            if len(found) > 1:
+                break
     return found
 
 

@@ -30,6 +30,7 @@ from turnlane.guard.patching import replace
 from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack
+from turnlane.guard.thread_times import not_the_programs
 from turnlane.guard.unawaited import Made
 
 MAX_ALONE: Final = 256
@@ -156,10 +157,17 @@ def _is_outermost(run: Run) -> bool:
 def _look(run: Run, what: str) -> None:
     if "left_behind" in run.notes:
         return
+    with not_the_programs():
+        where = _left_in(run)
+    if where is not None:
+        _tell(run, what, where)
+
+
+def _left_in(run: Run) -> str | None:
+    """The task or thread that nobody holds, in which a run goes on."""
     if run.task is not None and not held(run.task):
-        _tell(run, what, f"task {run.task_name}")
-    elif left_threads.is_left(run):
-        _tell(run, what, f"thread {run.thread}")
+        return f"task {run.task_name}"
+    return f"thread {run.thread}" if left_threads.is_left(run) else None
 
 
 def _tell_unbegun(made: Made) -> None:

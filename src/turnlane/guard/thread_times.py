@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+
+
+_searched: dict[int, float] = {}
+"""Seconds that the guard itself has computed in a thread, by the thread's native identity."""
+
+
+@contextlib.contextmanager
+def not_the_programs() -> Iterator[None]:
+    """Around what may take the guard long: it is no part of the times of the thread in which it is done."""
+    started = time.thread_time()
+    try:
+        yield
+    finally:
+        native = threading.get_native_id()
+        _searched[native] = _searched.get(native, 0.0) + time.thread_time() - started
 
 
 class ThreadTimes(NamedTuple):
     """Seconds since the thread began.
 
     Attributes:
-        cpu: it computed.
+        cpu: it computed, for the program.
         starved: it was ready to, but the machine had no processor for it.
     """
 
@@ -25,10 +43,11 @@ def times_of(native: int) -> ThreadTimes | None:
     """The times of the thread with this native identity; None where the system does not say (not Linux)."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         cpu, starved, _ = _read(f"/proc/self/task/{native}/schedstat").split()
-        return ThreadTimes(int(cpu) / 1e9, int(starved) / 1e9)
+        return ThreadTimes(int(cpu) / 1e9 - _searched.get(native, 0.0), int(starved) / 1e9)
     with contextlib.suppress(OSError, ValueError, IndexError):
         fields = _read(f"/proc/self/task/{native}/stat").rpartition(b") ")[2].split()
-        return ThreadTimes((int(fields[11]) + int(fields[12])) * _TICK, 0.0)
+        computed = (int(fields[11]) + int(fields[12])) * _TICK
+        return ThreadTimes(computed - _searched.get(native, 0.0), 0.0)
     return None
 
 
