@@ -167,19 +167,19 @@ def watch_call(owner: Any, name: str, watcher: Watcher) -> bool:
         def entry(self: Any, *args: Any, **kwargs: Any) -> Any:
             if stand_in is not None:
                 self, args, kwargs = _with_stand_ins(self, args, kwargs)
-            run = _begin(watcher, self, args, kwargs, stacks.capture_near())
+            run = begin_run(watcher, self, args, kwargs, stacks.capture_near())
             if run is None:
                 return original(self, *args, **kwargs)
             token = runs.set_current(run)
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
-                _end(run, _outcome(error), error)
+                end_run(run, outcome_of(error), error)
                 raise
             finally:
                 runs.unset_current(token)
-            _result(watcher, run, result)
-            _end(run, "ended")
+            hear_result(watcher, run, result)
+            end_run(run, "ended")
             return result
 
         return entry
@@ -239,19 +239,19 @@ async def _awaited(
     watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
 ) -> Any:
     begun.begins()
-    run = _begin(watcher, self, args, kwargs, begun.stack)
+    run = begin_run(watcher, self, args, kwargs, begun.stack)
     if run is None:
         return await original(self, *args, **kwargs)
     token = runs.set_current(run)
     try:
         result = await original(self, *args, **kwargs)
     except BaseException as error:
-        _end(run, _outcome(error), error)
+        end_run(run, outcome_of(error), error)
         raise
     finally:
         runs.unset_current(token)
-    _result(watcher, run, result)
-    _end(run, "ended")
+    hear_result(watcher, run, result)
+    end_run(run, "ended")
     return result
 
 
@@ -260,7 +260,7 @@ async def _iterated(
     watcher: Watcher, original: Any, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begun: Made
 ) -> AsyncGenerator[Any, Any]:
     begun.begins()
-    run = _begin(watcher, self, args, kwargs, begun.stack)
+    run = begin_run(watcher, self, args, kwargs, begun.stack)
     if run is not None:
         run.notes["stream"] = True
         begun.dropped = functools.partial(_dropped, run)
@@ -283,18 +283,18 @@ async def _iterated(
             yield item
     except GeneratorExit:
         if run is not None:
-            _end(run, "abandoned")
+            end_run(run, "abandoned")
         raise
     except BaseException as error:
         if run is not None:
-            _end(run, _outcome(error), error)
+            end_run(run, outcome_of(error), error)
         raise
     finally:
         if hasattr(iterator, "aclose"):
             await iterator.aclose()
     if run is not None:
-        _result(watcher, run, item)
-        _end(run, "ended")
+        hear_result(watcher, run, item)
+        end_run(run, "ended")
 
 
 unawaited.WATCHED.add(_awaited.__code__)
@@ -313,13 +313,17 @@ def _dropped(run: Run) -> None:
         journals.trouble("stream", error)
 
 
-def _outcome(error: BaseException) -> Outcome:
+def outcome_of(error: BaseException) -> Outcome:
+    """How a run ended that raised this."""
     return "cancelled" if isinstance(error, asyncio.CancelledError | GeneratorExit) else "failed"
 
 
-def _begin(watcher: Watcher, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack) -> Run | None:
+def begin_run(
+    watcher: Watcher, thing: Any, args: tuple[Any, ...], kwargs: dict[str, Any], stack: Stack
+) -> Run | None:
+    """Ask a watcher what a call of an entry point is; its own errors are told and swallowed."""
     try:
-        return watcher.begin(self, args, kwargs, stack)
+        return watcher.begin(thing, args, kwargs, stack)
     except HazardError:
         raise
     except Exception as error:
@@ -336,17 +340,19 @@ def _item(watcher: Watcher, run: Run, item: Any) -> None:
         journals.trouble(f"{type(watcher).__name__}.item", error)
 
 
-def _result(watcher: Watcher, run: Run, result: Any) -> None:
+def hear_result(watcher: Watcher, run: Run, result: Any) -> None:
+    """Hand a watcher what its run returned."""
     try:
         watcher.result(run, result)
     except HazardError:
-        _end(run, "ended")
+        end_run(run, "ended")
         raise
     except Exception as error:
         journals.trouble(f"{type(watcher).__name__}.result", error)
 
 
-def _end(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
+def end_run(run: Run, outcome: Outcome, error: BaseException | None = None) -> None:
+    """End a run; errors of those who listen to its end are told and swallowed."""
     try:
         runs.end(run, outcome, error)
     except HazardError:

@@ -18,10 +18,10 @@ from turnlane.guard.imports import when_imported
 from turnlane.guard.objects import Watched
 from turnlane.guard.patching import (
     Plain,
-    _begin,
-    _end,
-    _outcome,
-    _result,
+    begin_run,
+    end_run,
+    hear_result,
+    outcome_of,
     replace,
     watch_construction,
     watch_entry,
@@ -169,13 +169,13 @@ def _notes_who_asked(original: Any) -> Any:
 def _enters(original: Any) -> Any:
     @functools.wraps(original)
     async def __aenter__(self: Any) -> Any:
-        run = _begin(_Scope(), self, (), {}, _askers.get(self) or stacks.capture())
+        run = begin_run(_Scope(), self, (), {}, _askers.get(self) or stacks.capture())
         token = runs.set_current(run) if run is not None else None
         try:
             entered = await original(self)
         except BaseException as error:
             if run is not None:
-                _end(run, _outcome(error), error)
+                end_run(run, outcome_of(error), error)
             raise
         finally:
             if token is not None:
@@ -217,11 +217,11 @@ def _finishes(original: Any) -> Any:
         try:
             reply = await original(self)
         except BaseException as error:
-            _end(run, _outcome(error), error)
+            end_run(run, outcome_of(error), error)
             raise
         finally:
             runs.unset_current(token)
-        _result(Ask("run"), run, reply)
+        hear_result(Ask("run"), run, reply)
         return reply
 
     return result
@@ -230,13 +230,13 @@ def _finishes(original: Any) -> Any:
 def _leaves(original: Any) -> Any:
     @functools.wraps(original)
     async def __aexit__(self: Any, kind: Any, error: Any, trace: Any) -> Any:
-        outcome: Outcome = _outcome(error) if error is not None else "abandoned" if _goes_on(self) else "ended"
+        outcome: Outcome = outcome_of(error) if error is not None else "abandoned" if _goes_on(self) else "ended"
         try:
             return await original(self, kind, error, trace)
         finally:
             run = _scopes.pop(self, None)
             if run is not None:
-                _end(run, outcome, error)
+                end_run(run, outcome, error)
 
     return __aexit__
 

@@ -16,7 +16,7 @@ from typing import Any
 from turnlane.guard import journals, requests, runs, stacks, unawaited
 from turnlane.guard.journal import HazardError
 from turnlane.guard.objects import Watched
-from turnlane.guard.patching import Watcher, _begin, _end, _outcome, _result, replace
+from turnlane.guard.patching import Watcher, begin_run, end_run, hear_result, outcome_of, replace
 from turnlane.guard.requests import Request
 from turnlane.guard.runs import Run
 from turnlane.guard.stacks import Stack
@@ -110,7 +110,7 @@ class Call:
         if self.made.begun:
             return
         self.made.begins()
-        self.run = _begin(self.watcher, *self.arguments, self.made.stack)
+        self.run = begin_run(self.watcher, *self.arguments, self.made.stack)
         if self.run is not None and self.made.stream:
             self.run.notes["stream"] = self.run.notes["idle"] = True
             self.made.dropped = functools.partial(_left, self.run)
@@ -121,10 +121,10 @@ class Call:
         if self.run is None or not self.run.running:
             return
         if error is not None:
-            _end(self.run, _outcome(error), error)
+            end_run(self.run, outcome_of(error), error)
             return
-        _result(self.watcher, self.run, result)
-        _end(self.run, "ended")
+        hear_result(self.watcher, self.run, result)
+        end_run(self.run, "ended")
 
     @stacks.unseen_by_warnings
     async def step(self, awaitable: Any) -> Any:
@@ -150,7 +150,7 @@ class Call:
 def _left(run: Run) -> None:
     """Nobody holds the stream any more, as after a `break`, and it was not at its end."""
     with contextlib.suppress(HazardError):  # nothing can be raised from a finaliser; the record is written
-        _end(run, "abandoned")
+        end_run(run, "abandoned")
 
 
 _last_look = 0.0
@@ -232,7 +232,7 @@ async def _iterated(made: Any, call: Call) -> AsyncIterator[Any]:
             yield item
     except GeneratorExit as error:
         if call.run is not None:
-            _end(call.run, "abandoned", error)
+            end_run(call.run, "abandoned", error)
         raise
     finally:
         await made.aclose()
