@@ -136,6 +136,12 @@ def future_of(work: Carried) -> Any:
     return next((future for future, found in tuple(_works.items()) if found() is work), None)
 
 
+def works_of(call: object) -> list[Carried]:
+    """The work in pools' threads that a tool call has handed over and that goes on."""
+    found = (reference() for reference in tuple(_works.values()))
+    return [work for work in found if work is not None and work.values is not None and call in work.values]
+
+
 def timed_out(future: Any) -> None:
     """A wait for the work of a pool's thread has ended before the work: who waited may wait again."""
     work = work_of(future) if not future.done() else None

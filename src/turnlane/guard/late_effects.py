@@ -10,10 +10,10 @@ from contextvars import Context
 from types import CodeType
 from typing import Any
 
-from turnlane.guard import executors, journals, meetings, stacks, tools
+from turnlane.guard import executors, journals, meetings, runs, stacks, tools
 from turnlane.guard.executors import Carried
 from turnlane.guard.journal import Sighting
-from turnlane.guard.runs import ToolCall
+from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack
 from turnlane.guard.tool_state import Identity, Plan, changed, entries, plan_of
 
@@ -43,12 +43,23 @@ def install() -> None:
     """Listen to tool calls, and to what happens in threads that nobody waits for."""
     tools.beginning.append(_began)
     tools.ending.append(_ended)
+    runs.ending.append(_run_ended)
     executors.ending.append(_work_ended)
 
 
 def _began(call: ToolCall, function: Any) -> None:
     call.notes["function"] = function
     call.notes["work"] = executors.present()
+
+
+def _run_ended(run: Run) -> None:
+    """Listens to the end of runs: agentchat runs its tools in a task that a cancelled run leaves alone."""
+    if run.outcome != "cancelled":
+        return
+    for call in tuple(tools.going):
+        if call.run is run:
+            for work in executors.works_of(call):
+                left_alone(work)
 
 
 def left_alone(work: Carried) -> None:
@@ -95,7 +106,7 @@ def _ended(call: ToolCall, error: BaseException | None) -> None:
 
 def _work_ended(work: Carried) -> None:
     """Listens to the end of work in threads."""
-    if work.left is not None and work.left.call.ended:
+    if work.left is not None and work.left.call.notes.get("work") is not work:
         _compare(work.left)
 
 

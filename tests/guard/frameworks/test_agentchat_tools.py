@@ -424,3 +424,56 @@ def test_state_is_named_by_its_class(watched: Watched) -> None:
     function = FunctionTool(Till().take, description="Takes one.")
     ask(function, calling("take", times=2))
     assert watched.hazard("TL403")["message"].startswith("Two calls of the tool 'take' changed Till.cash['euro']")
+
+
+class Bank:
+    """A blocking one, slow to pay.
+
+    Attributes:
+        asked: a payment was asked for.
+        may_pay: it may be made.
+        paid: what was paid.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.may_pay, self.done = threading.Event(), threading.Event(), threading.Event()
+        self.paid: list[str] = []
+
+    def refund(self, order: str) -> str:
+        """Pay the price of an order back."""
+        self.asked.set()
+        self.may_pay.wait(30)
+        self.paid.append(order)
+        self.done.set()
+        return "paid"
+
+    def look_up(self, order: str) -> str:
+        """What was paid for an order."""
+        self.asked.set()
+        self.may_pay.wait(30)
+        self.done.set()
+        return str(order in self.paid)
+
+
+@pytest.mark.parametrize(("name", "codes"), [("refund", {"TL404"}), ("look_up", set())])
+def test_a_plain_tool_that_goes_on_when_its_run_is_cancelled(watched: Watched, name: str, codes: set[str]) -> None:
+    bank = Bank()
+    tool = FunctionTool(getattr(bank, name), name=name, description="refunds")
+
+    async def program(client: Client) -> None:
+        async def handler() -> None:
+            asked = asyncio.ensure_future(assistant(client, tools=[tool]).run(task="refund order 7"))
+            await asyncio.to_thread(bank.asked.wait, 30)
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            bank.may_pay.set()
+            await asyncio.to_thread(bank.done.wait, 30)
+            while asyncio.all_tasks() - {asyncio.current_task(), *others}:
+                await asyncio.sleep(0)
+
+        others = asyncio.all_tasks()
+        await in_request(handler)
+
+    run(program, calling(name, order="7"), Rule(say="fine"))
+    assert watched.codes == codes
