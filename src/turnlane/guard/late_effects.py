@@ -1,4 +1,5 @@
-"""What a plain tool still does when the run that called it was stopped: its thread cannot be (TL404)."""
+"""What a tool still does when the run that called it was stopped (TL404): in a thread, which nothing stops, or in
+a task that the framework leaves alone."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import os
 import sys
 from contextvars import Context
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from turnlane.guard import executors, journals, meetings, runs, stacks, tools
 from turnlane.guard.executors import Carried
@@ -17,22 +18,30 @@ from turnlane.guard.runs import Run, ToolCall
 from turnlane.guard.stacks import Stack
 from turnlane.guard.tool_state import Identity, Plan, changed, entries, plan_of
 
+_FIXES: Final = {
+    "thread": "Write the tool with `async def`, which a stop ends, or let it ask whether it is still wanted.",
+    "task": "Stop the run by its cancellation token and let the tool take that, or let the tool ask, right before "
+    "its effect, whether it is still wanted.",
+}
+
 
 class Left:
-    """A tool call whose thread goes on alone.
+    """A tool call that goes on alone.
 
     Attributes:
         call: it.
-        code: that of the function that the thread is in.
+        where: in a "thread" or in a "task".
+        code: that of the function that it is in.
         plan: what this does with the state outside it; None when that is nothing.
-        before: what that state was when the thread was left alone.
+        before: what that state was when it was left alone.
         positions: where it and the helpers that it waited for were then; empty when nobody knows.
     """
 
-    __slots__ = ("before", "call", "code", "plan", "positions")
+    __slots__ = ("before", "call", "code", "plan", "positions", "where")
 
-    def __init__(self, call: ToolCall, function: Any, positions: dict[CodeType, int]) -> None:
+    def __init__(self, call: ToolCall, where: str, function: Any, positions: dict[CodeType, int]) -> None:
         self.call = call
+        self.where = where
         self.code = _code(function)
         self.plan = plan_of(function)
         self.before = _look(self.plan)
@@ -57,9 +66,13 @@ def _run_ended(run: Run) -> None:
     if run.outcome != "cancelled":
         return
     for call in tuple(tools.going):
-        if call.run is run:
-            for work in executors.works_of(call):
-                left_alone(work)
+        if call.run is not run:
+            continue
+        for work in executors.works_of(call):
+            left_alone(work)
+        function: Any = call.notes.get("function")
+        if inspect.iscoroutinefunction(inspect.unwrap(function)) and "coroutine" in call.notes:
+            call.notes["left"] = Left(call, "task", function, _positions(call.notes["coroutine"]))
 
 
 def left_alone(work: Carried) -> None:
@@ -68,7 +81,7 @@ def left_alone(work: Carried) -> None:
     if call is None and work.values is not None:
         call = next((value for value in work.values if isinstance(value, ToolCall)), None)
     if call is not None and call.notes.get("function") is not None:
-        work.left = Left(call, *_running(work, call))
+        work.left = Left(call, "thread", *_running(work, call))
 
 
 def _running(work: Carried, call: ToolCall) -> tuple[Any, dict[CodeType, int]]:
@@ -86,6 +99,15 @@ def _running(work: Carried, call: ToolCall) -> tuple[Any, dict[CodeType, int]]:
     return own, {}
 
 
+def _positions(coroutine: Any) -> dict[CodeType, int]:
+    """Where a coroutine is, and where that is that it awaits."""
+    found: dict[CodeType, int] = {}
+    while inspect.iscoroutine(coroutine) and coroutine.cr_frame is not None:
+        found.setdefault(coroutine.cr_code, coroutine.cr_frame.f_lasti)
+        coroutine = coroutine.cr_await
+    return found
+
+
 def _handed_over(function: Any) -> Any:
     while isinstance(function, functools.partial):
         in_context = isinstance(getattr(function.func, "__self__", None), Context)
@@ -98,7 +120,11 @@ def _code(function: Any) -> Any:
 
 
 def _ended(call: ToolCall, error: BaseException | None) -> None:
-    """Listens to the end of tool calls: of those that are made in the thread."""
+    """Listens to the end of tool calls: of those that are made in the thread, or in a task."""
+    call.notes.pop("coroutine", None)
+    left: Left | None = call.notes.pop("left", None)
+    if left is not None and error is None:
+        _compare(left)
     work: Carried | None = call.notes.pop("work", None)
     if work is not None and work.left is not None and work.left.call is call and error is None:
         _compare(work.left)
@@ -114,7 +140,7 @@ def _compare(left: Left) -> None:
     after = _look(left.plan)
     for identity, root in left.plan.roots.items() if left.plan is not None else ():
         if changed(left.before.get(identity), after.get(identity)) and _writes_later(left, identity):
-            _report(left.call, f"changes {root.name}", tools.defined(left.call))
+            _report(left, f"changes {root.name}", tools.defined(left.call))
             return
 
 
@@ -129,24 +155,35 @@ def _writes_later(left: Left, identity: Identity) -> bool:
 
 def writes(file: object) -> None:
     """A file is about to be opened to be written, or replaced."""
-    work = executors.present()
-    if work is None or work.left is None:
+    left = _left_here()
+    if left is None:
         return
     stack = stacks.capture()
     if isinstance(file, str | os.PathLike) and stacks.has_users(stack):
-        _report(work.left.call, f"writes {os.path.basename(os.fspath(file))}", stack)
+        _report(left, f"writes {os.path.basename(os.fspath(file))}", stack)
+
+
+def _left_here() -> Left | None:
+    """The tool call that the present code is part of, if its run was stopped."""
+    work = executors.present()
+    if work is not None and work.left is not None:
+        found: Left = work.left
+        return found
+    call = runs.current_tool.get()
+    return call.notes.get("left") if call is not None else None
 
 
 def _look(plan: Plan | None) -> dict[Identity, dict[Any, Any] | None]:
     return {} if plan is None else {identity: entries(root.read()) for identity, root in plan.roots.items()}
 
 
-def _report(call: ToolCall, what: str, stack: Stack) -> None:
-    run = call.run
+def _report(left: Left, what: str, stack: Stack) -> None:
+    call, run = left.call, left.call.run
     journals.report_aside(
         Sighting(
             code="TL404",
-            message=f"The tool {call.name!r} {what} after the run that called it was stopped: its thread goes on.",
+            message=f"The tool {call.name!r} {what} after the run that called it was stopped: its "
+            f"{left.where} goes on.",
             stack=stack,
             stacks=meetings.with_stacks(
                 ("the tool", tools.defined(call)), ("the run", run.place_stack if run is not None else ())
@@ -154,6 +191,6 @@ def _report(call: ToolCall, what: str, stack: Stack) -> None:
             object=f"tool {call.name!r}" + (f" of {run.label}" if run is not None else ""),
             request=run.request.id if run is not None and run.request else None,
             conversation=run.request.conversation if run is not None and run.request else None,
-            fix="Write the tool with `async def`, which a stop ends, or let it ask whether it is still wanted.",
+            fix=_FIXES[left.where],
         )
     )

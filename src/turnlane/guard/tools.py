@@ -57,7 +57,7 @@ def watch_tool(
             async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
                 with _Current(_begin(label, function, about, self, args, kwargs)) as call:
                     steps = call.notes.get("steps")
-                    coroutine = original(self, *args, **kwargs)
+                    coroutine = call.notes["coroutine"] = original(self, *args, **kwargs)
                     result = call.notes["result"] = await (coroutine if steps is None else steps(coroutine))
                 return result
 

@@ -447,6 +447,22 @@ class Bank:
         self.done.set()
         return "paid"
 
+    async def refund_later(self, order: str) -> str:
+        """Pay the price of an order back."""
+        self.asked.set()
+        await asyncio.to_thread(self.may_pay.wait, 30)
+        self.paid.append(order)
+        self.done.set()
+        return "paid"
+
+    async def refund_at_once(self, order: str) -> str:
+        """Pay the price of an order back, and wait for the receipt."""
+        self.paid.append(order)
+        self.asked.set()
+        await asyncio.to_thread(self.may_pay.wait, 30)
+        self.done.set()
+        return "paid"
+
     def look_up(self, order: str) -> str:
         """What was paid for an order."""
         self.asked.set()
@@ -455,8 +471,11 @@ class Bank:
         return str(order in self.paid)
 
 
-@pytest.mark.parametrize(("name", "codes"), [("refund", {"TL404"}), ("look_up", set())])
-def test_a_plain_tool_that_goes_on_when_its_run_is_cancelled(watched: Watched, name: str, codes: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("refund", {"TL404"}), ("refund_later", {"TL404"}), ("refund_at_once", set()), ("look_up", set())],
+)
+def test_a_tool_that_goes_on_when_its_run_is_cancelled(watched: Watched, name: str, codes: set[str]) -> None:
     bank = Bank()
     tool = FunctionTool(getattr(bank, name), name=name, description="refunds")
 
