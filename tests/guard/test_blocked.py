@@ -22,6 +22,7 @@ import uvloop
 from turnlane import guard
 from turnlane.guard import holders, requests
 from turnlane.guard.requests import Request
+from turnlane.guard.thread_times import not_the_programs, times_of
 
 from .conftest import Watched
 
@@ -113,17 +114,6 @@ async def asks_at_the_terminal() -> None:
         sys.stdin = before
 
 
-class Session:
-    """One of very many."""
-
-
-async def the_guard_computes() -> None:
-    session = Session()
-    sessions = dict.fromkeys(range(300_000), session)
-    assert len(holders.keys_of(session)) == 1  # all of them are one
-    sessions.clear()
-
-
 @pytest.mark.parametrize("run", RUNNERS)
 @pytest.mark.parametrize(
     "work",
@@ -133,12 +123,41 @@ async def the_guard_computes() -> None:
         a_busy_loop,
         in_a_thread,
         asks_at_the_terminal,
-        the_guard_computes,
     ],
 )
 def test_what_does_not_hold_the_loop(attentive: Watched, run: Run, work: Callable[[], Any]) -> None:
     run(beside(work()))
     assert attentive.hazards == []
+
+
+def computed() -> float:
+    times = times_of(threading.get_native_id())
+    assert times is not None
+    return times.cpu
+
+
+def test_what_the_guard_computes_is_not_the_programs() -> None:
+    before = computed()
+    with not_the_programs():
+        spent = time.thread_time() + 0.2
+        while time.thread_time() < spent:
+            pass
+        during = computed()
+    assert during - before < 0.1
+    assert computed() - before < 0.1
+
+
+class Session:
+    """One of very many."""
+
+
+def test_a_search_for_holders_is_not_the_programs() -> None:
+    session = Session()
+    sessions = dict.fromkeys(range(300_000), session)
+    before, began = computed(), time.thread_time()
+    assert len(holders.keys_of(session)) == 1  # all of them are one
+    assert computed() - before < (time.thread_time() - began) / 2
+    sessions.clear()
 
 
 def test_a_script_alone_holds_up_nobody(attentive: Watched) -> None:

@@ -86,6 +86,8 @@ class Recent:
 
 _recent = Recent()
 _states: dict[str, tuple[int, int, int]] = {}
+_captured: dict[str, Any] = {}
+"""What functions have captured, as last seen: held, so that nothing that is made later has its identity."""
 _told: set[str] = set()
 _calls = itertools.count(1)
 _lock = locks.free_after_fork()
@@ -171,9 +173,11 @@ def _has_changed(kept: Kept | Captured) -> bool:
     else:
         now = (id(value), len(value), id(value[-1]) if value else 0)
     before, _states[kept.name] = _states.get(kept.name), now
-    if before is None or before == now:
-        return False
-    return before[0] == now[0] or isinstance(kept, Kept)
+    if isinstance(kept, Captured):
+        seen, _captured[kept.name] = _captured.get(kept.name), value
+        if seen is not value:
+            return False
+    return before is not None and before != now
 
 
 def _holds_lists(values: Iterable[Any]) -> bool:
@@ -245,5 +249,6 @@ def uninstall() -> None:
     _calls = itertools.count(1)
     _recent.clear()
     _states.clear()
+    _captured.clear()
     _told.clear()
     forget_containers()

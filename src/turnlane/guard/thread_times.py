@@ -14,16 +14,19 @@ _TICK: Final = 1.0 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 10
 
 _searched: dict[int, float] = {}
 """Seconds that the guard itself has computed in a thread, by the thread's native identity."""
+_searching: dict[int, float] = {}
+"""Likewise, for how long a thread had computed when the guard began what goes on there now."""
 
 
 @contextlib.contextmanager
 def not_the_programs() -> Iterator[None]:
     """Around what may take the guard long: it is no part of the times of the thread in which it is done."""
-    started = time.thread_time()
+    native = threading.get_native_id()
+    started = _searching[native] = time.thread_time()
     try:
         yield
     finally:
-        native = threading.get_native_id()
+        _searching.pop(native, None)
         _searched[native] = _searched.get(native, 0.0) + time.thread_time() - started
 
 
@@ -43,12 +46,17 @@ def times_of(native: int) -> ThreadTimes | None:
     """The times of the thread with this native identity; None where the system does not say (not Linux)."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         cpu, starved, _ = _read(f"/proc/self/task/{native}/schedstat").split()
-        return ThreadTimes(int(cpu) / 1e9 - _searched.get(native, 0.0), int(starved) / 1e9)
+        return ThreadTimes(_of_program(native, int(cpu) / 1e9), int(starved) / 1e9)
     with contextlib.suppress(OSError, ValueError, IndexError):
         fields = _read(f"/proc/self/task/{native}/stat").rpartition(b") ")[2].split()
         computed = (int(fields[11]) + int(fields[12])) * _TICK
-        return ThreadTimes(computed - _searched.get(native, 0.0), 0.0)
+        return ThreadTimes(_of_program(native, computed), 0.0)
     return None
+
+
+def _of_program(native: int, computed: float) -> float:
+    searched = _searched.get(native, 0.0)
+    return min(computed, _searching.get(native, computed)) - searched
 
 
 def _read(path: str) -> bytes:
